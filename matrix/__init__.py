@@ -1,0 +1,1 @@
+"""The engine: from a spec to cells, captures, comparisons and verdicts."""

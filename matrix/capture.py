@@ -1,0 +1,165 @@
+"""Captures: what one cell saw of one case under one variant, read from disk into frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matrix import request
+from matrix.cell import CellStatus
+from matrix.files import read_json
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """The ids that went into the model, and every other list the tokenizer made, [batch, sequence] each."""
+
+    input_ids: Rows
+    attention_mask: Rows
+    further: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorState:
+    """One parameter or buffer.
+
+    Attributes:
+        name: Its full name in the model.
+        dtype: torch's name, such as `float32`.
+        shape: Its shape.
+        sha256: Digest of its bytes; `meta` when it was never given memory.
+        finite: How many elements are finite.
+        head: The first values, as Python writes them.
+        persistent: Whether a state dict holds it.
+        alias: The first name of the same memory, when this is not it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+    finite: int
+    head: tuple[str, ...]
+    persistent: bool
+    alias: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a capture could not be completed."""
+
+    stage: str
+    type: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """One response.json; what a failed capture never saw is empty.
+
+    Attributes:
+        folder: Where response.json and tensors.safetensors lie.
+        key: Equal keys mean that the same work was asked for.
+        status: `captured` or `probe_failed`.
+        failure: Set when the probe failed.
+        environment: Versions, CPU and torch build of the process.
+        loading: Missing, unexpected and mismatched keys and error messages.
+        uninitialised: Tensors whose memory the load never wrote.
+        model_class: The class that was loaded.
+        attention: The attention implementation that was really used.
+        config: The resolved config.
+        tokens: The ids that went in; None for a case without ids.
+        parameters: In the model's order.
+        buffers: In the model's order.
+        outputs: Name → dtype, shape and digest of each stored tensor.
+        generated: The greedy tokens, [batch][new tokens].
+        cost: Stage → seconds and peak bytes.
+        warnings: Messages of Python and of transformers.
+    """
+
+    folder: Path
+    key: str
+    status: CellStatus
+    failure: Failure | None
+    environment: Mapping[str, Any]
+    loading: Mapping[str, tuple[str, ...]]
+    uninitialised: tuple[str, ...]
+    model_class: str
+    attention: str | None
+    config: Mapping[str, Any]
+    tokens: Tokens | None
+    parameters: tuple[TensorState, ...]
+    buffers: tuple[TensorState, ...]
+    outputs: Mapping[str, Mapping[str, Any]]
+    generated: Rows
+    cost: Mapping[str, Mapping[str, float]]
+    warnings: tuple[str, ...]
+
+    @property
+    def tensors(self) -> Path:
+        """The file that holds the logits and the non-persistent buffers."""
+        return self.folder / "tensors.safetensors"
+
+
+def read(folder: Path) -> Capture | None:
+    """Read one capture; None when there is none.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    path = folder / "response.json"
+    if not path.exists():
+        return None
+    content = read_json(path, schema=request.SCHEMA)
+    error = content.get("error")
+    return Capture(
+        folder=folder,
+        key=content["key"],
+        status=content["status"],
+        failure=_failure(content["failed_stage"], error) if error else None,
+        environment=content["environment"],
+        loading={name: tuple(values) for name, values in content.get("loading", {}).items()},
+        uninitialised=tuple(content.get("uninitialised", ())),
+        model_class=content.get("model_class", ""),
+        attention=content.get("attention", {}).get("implementation"),
+        config=content.get("config", {}),
+        tokens=_tokens(content.get("tokens")),
+        parameters=_states(content.get("parameters", ())),
+        buffers=_states(content.get("buffers", ())),
+        outputs=content.get("tensors", {}),
+        generated=_rows(content.get("generated", ())),
+        cost=content.get("cost", {}),
+        warnings=tuple(content.get("warnings", ())),
+    )
+
+
+def read_tokens(folder: Path) -> Tokens | None:
+    """Only the ids of a capture; None when it has none."""
+    path = folder / "response.json"
+    return _tokens(read_json(path, schema=request.SCHEMA).get("tokens")) if path.exists() else None
+
+
+def _failure(stage: str, error: Mapping[str, Any]) -> Failure:
+    return Failure(stage=stage, **{name: error[name] for name in ("type", "message", "traceback")})
+
+
+def _tokens(lists: Mapping[str, Any] | None) -> Tokens | None:
+    if not lists:
+        return None
+    rows = {name: _rows(values) for name, values in lists.items()}
+    return Tokens(input_ids=rows.pop("input_ids"), attention_mask=rows.pop("attention_mask", ()), further=rows)
+
+
+def _states(entries: Any) -> tuple[TensorState, ...]:  # noqa: ANN401 - straight from JSON
+    return tuple(
+        TensorState(**{**entry, "shape": tuple(entry["shape"]), "head": tuple(entry["head"])}) for entry in entries
+    )
+
+
+def _rows(values: Any) -> Rows:  # noqa: ANN401 - straight from JSON
+    return tuple(tuple(row) for row in values)

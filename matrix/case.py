@@ -1,0 +1,123 @@
+"""Cases and variants: what is loaded, what goes in, and with which options inside a cell."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from matrix.errors import SpecError
+
+Dtype = Literal["float32", "bfloat16", "float16", "float64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One combination of options inside a cell.
+
+    Attributes:
+        dtype: The dtype that the model is loaded in.
+        attention: The attention implementation asked for; `default` passes nothing and records the release's choice.
+        device: The torch device.
+        threads: Intra-op threads of torch.
+    """
+
+    dtype: Dtype = "float32"
+    attention: str = "default"
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def id(self) -> str:
+        """A short name such as `float32-eager`; device and threads appear only when they are not the default."""
+        extra = [] if self.device == "cpu" else [self.device.replace(":", "")]
+        extra += [] if self.threads == 1 else [f"threads{self.threads}"]
+        return "-".join([self.dtype, self.attention, *extra])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variants:
+    """The values each option of a variant takes; a case may override any of them."""
+
+    dtype: tuple[Dtype, ...] | None = None
+    attention: tuple[str, ...] | None = None
+    device: tuple[str, ...] | None = None
+    threads: tuple[int, ...] | None = None
+
+    def over(self, base: Variants) -> Variants:
+        """These values where they are given, the base's elsewhere."""
+        return Variants(**{f.name: getattr(self, f.name) or getattr(base, f.name) for f in fields(self)})
+
+    def expand(self) -> tuple[Variant, ...]:
+        """Every combination, in the order the values are written."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name)}
+        return tuple(Variant(**dict(zip(given, values, strict=True))) for values in itertools.product(*given.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A checkpoint, its inputs and how to load it.
+
+    Attributes:
+        name: Unique, letters, digits, dots, dashes and underscores.
+        checkpoint: A folder or a .gguf file relative to the spec, `hub:org/name@revision` or
+            `package:name==version/path/inside`.
+        auto_class: An Auto class or any model class that transformers exports.
+        trust_remote_code: Whether the checkpoint's own Python code may run, in the cell's process.
+        tokenizer: Where the tokenizer comes from; the checkpoint when absent.
+        text: Prompts, through each cell's own tokenizer.
+        input_ids: Explicit ids, [batch, sequence]; instead of text.
+        attention_mask: Explicit mask of the ids' shape, 1 where a position counts.
+        inputs: Further inputs by name: explicit nested lists, or `{ shape = […], seed = 0 }`.
+        generate: Greedy tokens to generate after the forward.
+        load: Extra from_pretrained arguments.
+        variants: Overrides of the spec's variants.
+        requirements: Packages that this case needs in every environment, as requirement strings.
+        timeout: Seconds that one capture of this case may take.
+    """
+
+    name: str
+    checkpoint: str
+    auto_class: str = "AutoModelForCausalLM"
+    trust_remote_code: bool = False
+    tokenizer: str | None = None
+    text: tuple[str, ...] = ()
+    input_ids: tuple[tuple[int, ...], ...] = ()
+    attention_mask: tuple[tuple[int, ...], ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    generate: int = 0
+    load: Mapping[str, Any] = field(default_factory=dict)
+    variants: Variants = Variants()
+    requirements: tuple[str, ...] = ()
+    timeout: int = 900
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say.
+
+        Raises:
+            SpecError: For a name that is no file name, or inputs that contradict each other.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise SpecError("a case has a name that is no file name", given=self.name, allowed="letters, digits, . - _")
+        where = f"case {self.name!r}"
+        if self.text and self.input_ids:
+            raise SpecError(f"{where} has both text and input_ids", next_step="keep one of them")
+        if self.text and self.attention_mask:
+            raise SpecError(f"{where} has text and an attention_mask", next_step="the tokenizer makes the mask of a text")
+        if self.attention_mask and _shape(self.attention_mask) != _shape(self.input_ids):
+            given = f"input_ids {_shape(self.input_ids)}, attention_mask {_shape(self.attention_mask)}"
+            raise SpecError(f"{where} has an attention_mask of another shape than its input_ids", given=given)
+        if len(set(map(len, self.input_ids))) > 1:
+            raise SpecError(
+                f"{where} has rows of different lengths",
+                given=[len(row) for row in self.input_ids],
+                next_step="pad the rows and give an attention_mask",
+            )
+        if self.generate < 0 or self.timeout <= 0:
+            raise SpecError(f"{where} has a negative number of tokens or seconds", given=(self.generate, self.timeout))
+
+
+def _shape(rows: tuple[tuple[int, ...], ...]) -> list[int]:
+    return [len(row) for row in rows]

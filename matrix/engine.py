@@ -1,0 +1,164 @@
+"""The engine: from options to a run whose captures are on disk, one stage after the other."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from matrix import environment, outcome, request, sessions
+from matrix import options as command_line
+from matrix import run as runs
+from matrix import spec as specs
+from matrix.capture import read_tokens
+from matrix.cell import Cell
+from matrix.environment import Lock
+from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
+from matrix.machine import available_bytes, this_machine
+from matrix.options import Options
+from matrix.plan import Job, Plan, plan
+from matrix.request import Task
+from matrix.run import Run
+from matrix.outcome import Outcome
+from matrix.sources import Resolver, Source
+from matrix.spec import Spec
+from matrix.state import State
+
+_IMPORT_BYTES = 1 << 30
+_UNPACKED = 8
+"""Memory of a cell: torch and transformers imported, plus a checkpoint that may unpack (4-bit GGUF to float32)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A plan with everything it needs to start.
+
+    Attributes:
+        plan: Cells and jobs.
+        sources: Case name → its checkpoint and tokenizer.
+        locks: Cell id → its lock, or why there is none.
+        state: Where captures go.
+    """
+
+    plan: Plan
+    sources: Mapping[str, tuple[Source, Source]]
+    locks: Mapping[str, Lock | EnvironmentFailure]
+    state: State
+
+    def tasks(self, cell: Cell, jobs: Sequence[Job]) -> list[Task]:
+        """What one cell is to capture; nothing when its environment cannot be resolved."""
+        lock = self.locks[cell.id]
+        if isinstance(lock, EnvironmentFailure):
+            return []
+        return [request.task(cell, job, lock, self.sources[job.case.name], self.state) for job in jobs]
+
+
+def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
+    """Take every capture that the options ask for, or find the finished run since which nothing has changed.
+
+    Raises:
+        MatrixError: For a wrong request, or when no cell gave a usable capture.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise SpecError("--jobs is not a number of cells", given=options.jobs, allowed="1 or more")
+    asked = command_line.apply(options, specs.read(options.spec))
+    spec, sources = resolve(asked, Resolver(state.create(), options.spec.resolve().parent))
+    work = Work(plan=plan(spec), sources=sources, locks=lock(plan(spec).cells, state), state=state)
+    tasks = {cell: work.tasks(cell, work.plan.jobs) for cell in work.plan.cells}
+    keys = {cell.id: [task.key for task in todo] for cell, todo in tasks.items()}
+    if not options.fresh and (same := runs.unchanged(state, spec, keys, options.run_id)):
+        return same
+    run = runs.new(state, spec, arguments, options.run_id)
+    run.write()
+    if options.fresh:
+        discard(tasks.values())
+    outcomes = capture(run, work, tasks, options)
+    if again := _same_ids(run, work):
+        if options.fresh:
+            discard(again.values())
+        outcomes += capture(run, work, {cell: [*tasks[cell], *more] for cell, more in again.items()}, options)
+    if not any(done.status == "captured" for done in outcomes):
+        raise NoCaptureError("no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}")
+    settled = not _failures(work) and all(done.status in {"captured", "probe_failed"} for done in outcomes)
+    run = runs.finished(run, keys if settled else None)
+    run.write()
+    return run
+
+
+def resolve(spec: Spec, resolver: Resolver) -> tuple[Spec, dict[str, tuple[Source, Source]]]:
+    """Find every case's checkpoint and tokenizer, and fill in the inputs of cases that name none.
+
+    Raises:
+        CheckpointError: When one is missing, half-written or cannot be fetched.
+    """
+    sources, cases = {}, []
+    for case in spec.case:
+        checkpoint = resolver.checkpoint(case)
+        tokenizer = resolver.tokenizer(case)
+        sources[case.name] = (checkpoint, tokenizer)
+        cases.append(request.with_inputs(case, checkpoint, tokenizer))
+    resolver.save()
+    return replace(spec, case=tuple(cases)), sources
+
+
+def lock(cells: Sequence[Cell], state: State) -> dict[str, Lock | EnvironmentFailure]:
+    """Resolve every cell's environment, several at a time; a cell without a solution keeps the resolver's reason."""
+
+    def one(cell: Cell) -> Lock | EnvironmentFailure:
+        try:
+            return environment.lock(cell.requirements, state, cell.python)
+        except EnvironmentFailure as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip([cell.id for cell in cells], pool.map(one, cells), strict=True))
+
+
+def discard(tasks: Iterable[Sequence[Task]]) -> None:
+    """Forget earlier captures of these tasks."""
+    for task in itertools.chain(*tasks):
+        shutil.rmtree(task.content["folder"], ignore_errors=True)
+
+
+def capture(run: Run, work: Work, tasks: Mapping[Cell, Sequence[Task]], options: Options) -> list[Outcome]:
+    """Take what is not yet taken; every cell ends with a cell.json that says what became of it."""
+    waiting = []
+    for cell, todo in tasks.items():
+        folder, found = run.cell(cell.id), work.locks[cell.id]
+        if isinstance(found, EnvironmentFailure):
+            outcome.write_failure(folder, cell, "env_failed", str(found))
+        elif not outcome.ask(folder, cell, found, todo):
+            waiting.append(cell)
+    sessions.drive(run, waiting, options.jobs or default_jobs(work))
+    return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
+
+
+def default_jobs(work: Work) -> int:
+    """As many cells at a time as there are cores, and as fit into the memory that is free now."""
+    largest = max(checkpoint.bytes for checkpoint, _ in work.sources.values())
+    fitting = available_bytes() // (_IMPORT_BYTES + _UNPACKED * largest)
+    return max(1, min(this_machine().cores, fitting))
+
+
+def _same_ids(run: Run, work: Work) -> dict[Cell, list[Task]]:
+    """Where a cell's tokenizer made other ids than the baseline's: the same cases again, with the baseline's ids."""
+    again: dict[Cell, list[Task]] = {}
+    for job in work.plan.jobs:
+        baseline = read_tokens(run.cell(work.plan.baseline.id) / job.id) if job.case.text else None
+        for cell in work.plan.cells if baseline else ():
+            tokens = read_tokens(run.cell(cell.id) / job.id)
+            if baseline and tokens and tokens != baseline:
+                same = request.same_ids(job, baseline.input_ids, baseline.attention_mask)
+                again.setdefault(cell, []).extend(work.tasks(cell, [same]))
+    return again
+
+
+def _failures(work: Work) -> list[EnvironmentFailure]:
+    return [lock for lock in work.locks.values() if isinstance(lock, EnvironmentFailure)]
+
+
+def _reasons(outcomes: Sequence[Outcome], work: Work) -> str:
+    reasons = [done.reason or done.status for done in outcomes] + [str(error) for error in _failures(work)]
+    return "; ".join(dict.fromkeys(reasons))

@@ -1,0 +1,146 @@
+"""The command line of `nox -s matrix`, parsed once into a frozen value and applied to a spec."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from matrix import spec as specs
+from matrix.case import Case, Variants
+from matrix.errors import SpecError
+from matrix.plan import shard
+from matrix.spec import Axis, Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What one call of `nox -s matrix` asks for; the fields are the command line's."""
+
+    checkpoints: tuple[str, ...] = ()
+    spec: Path = specs.SHIPPED
+    transformers: tuple[str, ...] = ()
+    torch: tuple[str, ...] = ()
+    case: tuple[str, ...] = ()
+    dtype: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
+    baseline: str | None = None
+    profile: str | None = None
+    jobs: int | None = None
+    shard: str | None = None
+    run_id: str | None = None
+    fresh: bool = False
+    trust_remote_code: bool = False
+    text: tuple[str, ...] = ()
+    auto_class: str | None = None
+    generate: int | None = None
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Parse the arguments after `nox -s matrix --`; `--help` and a wrong use print and exit (0 and 2)."""
+    given = vars(_parser().parse_intermixed_args(arguments))
+    return Options(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def apply(options: Options, spec: Spec) -> Spec:
+    """The spec with the command line's wishes in it: what a run does is always one whole spec.
+
+    Raises:
+        SpecError: When an option names something that does not exist.
+    """
+    if options.profile:
+        spec = specs.apply(spec, options.profile)
+    spec = _with_cases(options, spec)
+    spec = _with_axes(options, spec)
+    chosen = Variants(dtype=options.dtype or None, attention=options.attention or None)  # type: ignore[arg-type]
+    cases = tuple(replace(case, variants=chosen.over(case.variants)) for case in spec.case)
+    # through the parser once more, so that the command line is checked as strictly as the file
+    return specs.parse(specs.table.write(replace(spec, case=cases, variants=chosen.over(spec.variants))))
+
+
+def _with_cases(options: Options, spec: Spec) -> Spec:
+    cases = tuple(_own_case(options, checkpoint) for checkpoint in options.checkpoints) or spec.case
+    if options.case:
+        cases = specs.select(cases, options.case)
+    if options.shard:
+        cases = shard(cases, *_shard(options.shard))
+    if not cases:
+        raise SpecError("the shard holds no case", given=options.shard, next_step=f"use at most {len(spec.case)} shards")
+    return replace(spec, case=cases)
+
+
+def _own_case(options: Options, checkpoint: str) -> Case:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", checkpoint.rstrip("/").rsplit("/", 1)[-1]).strip("-._") or "checkpoint"
+    location = checkpoint if re.match(r"(hub|package):", checkpoint) else str(Path(checkpoint).absolute())
+    case = Case(
+        name=name,
+        checkpoint=location,
+        trust_remote_code=options.trust_remote_code,
+        text=options.text,
+        generate=options.generate or 0,
+    )
+    return replace(case, auto_class=options.auto_class) if options.auto_class else case
+
+
+def _with_axes(options: Options, spec: Spec) -> Spec:
+    axes = dict(spec.axes)
+    for name, values in (("transformers", options.transformers), ("torch", options.torch)):
+        if values:
+            axes[name] = replace(axes[name], values=values) if name in axes else Axis(values=values)
+    baseline = {name: value for name, value in spec.baseline.items() if value in axes[name].values}
+    return _with_baseline(options, replace(spec, axes=axes, baseline=baseline))
+
+
+def _with_baseline(options: Options, spec: Spec) -> Spec:
+    """Apply --baseline: a cell id, or a part of one such as `transformers-4.48.0`."""
+    if options.baseline is None:
+        return spec
+    baseline = dict(spec.baseline)
+    for part in options.baseline.split("_"):
+        name, _, value = part.partition("-")
+        if value not in spec.axis(name, "--baseline").values:
+            raise SpecError("--baseline is no cell of this matrix", given=part, allowed=[f"{name}-{v}" for v in spec.axes[name].values])
+        baseline[name] = value
+    return replace(spec, baseline=baseline)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= index <= count:
+        raise SpecError("--shard is not I/N", given=text, allowed="such as 1/4, with 1 ≤ I ≤ N")
+    return index, count
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nox -s matrix --",
+        description="Run the same checkpoints with the same inputs through every transformers × torch cell and compare"
+        " what each cell saw with the baseline's, bit for bit.",
+        epilog="Exit code: 0 every verdict is identical, noise or known; 1 something else was found; 2 the request is"
+        " wrong; 3 no usable capture at all.",
+    )
+    what = parser.add_argument_group("what to run (default: everything in the shipped spec)")
+    what.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="a folder, a .gguf file, hub:org/name@revision or package:name==version/path; replaces the spec's cases")
+    what.add_argument("--spec", type=Path, default=specs.SHIPPED, metavar="FILE", help="a spec of your own (TOML)")
+    what.add_argument("--profile", metavar="NAME", help="a profile of the spec, such as full")
+    what.add_argument("--case", nargs="+", default=(), metavar="NAME", help="only these cases")
+    what.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, split by case")
+    axes = parser.add_argument_group("the matrix")
+    axes.add_argument("--transformers", nargs="+", default=(), metavar="V", help="releases, oldest first; any that exists")
+    axes.add_argument("--torch", nargs="+", default=(), metavar="V", help="torch builds, oldest first")
+    axes.add_argument("--baseline", metavar="ID", help="the cell that the others are compared with, or one of its values, such as transformers-4.57.6")
+    axes.add_argument("--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64")
+    axes.add_argument("--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses")
+    own = parser.add_argument_group("for checkpoints given on the command line")
+    own.add_argument("--trust-remote-code", action="store_true", help="run the checkpoint's own Python code, in the cell's process without tokens")
+    own.add_argument("--text", nargs="+", default=(), metavar="TEXT", help="prompts; the default is a fixed sentence where there is a tokenizer, else fixed ids")
+    own.add_argument("--auto-class", metavar="CLASS", help="an Auto class or model class of transformers (default: AutoModelForCausalLM)")
+    own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
+    how = parser.add_argument_group("how to run")
+    how.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: what the cores and the memory allow)")
+    how.add_argument("--run-id", metavar="ID", help="name the run; an id that exists is continued")
+    how.add_argument("--fresh", action="store_true", help="probe every cell again, even where nothing changed")
+    return parser

@@ -1,0 +1,132 @@
+"""The plan: which cells and which captures a spec asks for."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matrix.case import Case, Variant
+from matrix.cell import Cell
+from matrix.errors import SpecError
+from matrix.spec import Exclusion, Spec, matches
+
+BASE_REQUIREMENTS = ("safetensors",)
+"""What every cell needs beside its axis values: the format that captures are written in."""
+
+IMPLIED_REQUIREMENTS = {"gguf": ("accelerate", "gguf"), "low_cpu_mem_usage": ("accelerate",), "device_map": ("accelerate",)}
+"""What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
+
+
+SAME_IDS = "@baseline-ids"
+"""Marks the capture of a text case that was given the baseline's ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One capture to take in a cell: a case under one variant.
+
+    Attributes:
+        case: With all its inputs filled in.
+        variant: The options inside the cell.
+        same_ids: Whether the case's text was replaced by the ids that the baseline's tokenizer made of it.
+    """
+
+    case: Case
+    variant: Variant
+    same_ids: bool = False
+
+    @property
+    def id(self) -> str:
+        """Such as `llama-tiny/float32-eager`; also the capture's folder inside a cell's folder."""
+        return f"{self.case.name}/{self.variant.id}{SAME_IDS if self.same_ids else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """A cell that the spec excludes, and why."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run is going to do, in the order of the spec."""
+
+    cells: tuple[Cell, ...]
+    skipped: tuple[Skip, ...]
+    jobs: tuple[Job, ...]
+    baseline: Cell
+
+
+def plan(spec: Spec) -> Plan:
+    """Lay out a spec's cells and jobs.
+
+    Raises:
+        SpecError: When nothing is left to run, when two cells would share a name, or when the baseline is excluded.
+    """
+    if not spec.case:
+        raise SpecError("no case is selected", next_step="name a checkpoint, or add a [[case]] to the spec")
+    cells = [_cell(spec, values) for values in itertools.product(*(axis.values for axis in spec.axes.values()))]
+    _check_ids(cells)
+    skipped = tuple(Skip(cell=cell, reason=e.reason) for cell in cells if (e := _exclusion(spec, cell)))
+    kept = tuple(cell for cell in cells if not _exclusion(spec, cell))
+    if not kept:
+        raise SpecError("every cell is excluded", given=f"{len(cells)} cells", next_step="loosen [[exclude]]")
+    return Plan(cells=kept, skipped=skipped, jobs=_jobs(spec), baseline=_baseline(spec, kept))
+
+
+def shard(cases: tuple[Case, ...], index: int, count: int) -> tuple[Case, ...]:
+    """The cases of shard `index` of `count` (1-based): by case, so that all cells of a case meet on one machine."""
+    return cases[index - 1 :: count]
+
+
+def _cell(spec: Spec, values: tuple[str, ...]) -> Cell:
+    axes = dict(zip(spec.axes, values, strict=True))
+    chosen = {kind: {n: v for n, v in axes.items() if spec.axes[n].kind == kind} for kind in ("requirement", "env", "python")}
+    return Cell(
+        axes=axes,
+        requirements=(*(f"{n}=={v}" for n, v in chosen["requirement"].items()), *_requirements(spec.case)),
+        python=next(iter(chosen["python"].values()), None),
+        environ=chosen["env"],
+    )
+
+
+def _requirements(cases: tuple[Case, ...]) -> list[str]:
+    """What the cases need in every environment, sorted, so that equal needs give equal locks."""
+    needs = {*BASE_REQUIREMENTS, *(need for case in cases for need in case.requirements)}
+    for case in cases:
+        features = {*case.load, *(["gguf"] if case.checkpoint.endswith(".gguf") else [])}
+        needs.update(need for feature in features for need in IMPLIED_REQUIREMENTS.get(feature, ()))
+    return sorted(needs)
+
+
+def _exclusion(spec: Spec, cell: Cell) -> Exclusion | None:
+    return next((exclusion for exclusion in spec.exclude if matches(exclusion.cells, cell.axes)), None)
+
+
+def _jobs(spec: Spec) -> tuple[Job, ...]:
+    return tuple(
+        Job(case=case, variant=variant) for case in spec.case for variant in case.variants.over(spec.variants).expand()
+    )
+
+
+def _baseline(spec: Spec, cells: tuple[Cell, ...]) -> Cell:
+    """The baseline's cell; an axis that the spec's baseline does not name counts with its first value."""
+    wanted: Mapping[str, str] = {name: spec.baseline.get(name, axis.values[0]) for name, axis in spec.axes.items()}
+    for cell in cells:
+        if dict(cell.axes) == wanted:
+            return cell
+    raise SpecError("the baseline's cell is excluded", given=wanted, allowed=[cell.id for cell in cells])
+
+
+def _check_ids(cells: list[Cell]) -> None:
+    """Ids must stay apart once nox has turned them into the names of folders."""
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        name = re.sub(r"[\W_]+", "-", cell.id.lower())
+        if name in seen:
+            raise SpecError("two cells would share an environment", given=f"{seen[name].id} and {cell.id}")
+        seen[name] = cell

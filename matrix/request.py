@@ -1,0 +1,115 @@
+"""The request: what the harness of one cell is asked to do, and the key that tells whether it was done before."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from matrix.case import Case
+from matrix.cell import Cell
+from matrix.environment import Lock
+from matrix.machine import this_machine
+from matrix.plan import Job
+from matrix.sources import Source
+from matrix.state import ROOT, State
+
+SCHEMA = 1
+PROBES = ROOT / "probes"
+HARNESS = PROBES / "harness.py"
+MODEL_PROBE = PROBES / "model.py"
+
+DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
+"""The prompt of a case that gives no input and has a tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One job in one cell, with everything that its outcome depends on.
+
+    Attributes:
+        job: The case and the variant, with inputs filled in.
+        id: The job's id, and the name of the capture's folder inside the cell's.
+        key: Digest over everything that the capture depends on.
+        content: What the harness reads.
+    """
+
+    job: Job
+    id: str
+    key: str
+    content: dict[str, Any]
+
+
+def with_inputs(case: Case, checkpoint: Source, tokenizer: Source) -> Case:
+    """The case with default inputs where it names none: a sentence, or ids in the checkpoint's vocabulary."""
+    if case.text or case.input_ids or case.inputs:
+        return case
+    if tokenizer.has_tokenizer:
+        return replace(case, text=DEFAULT_TEXT)
+    return replace(case, input_ids=default_ids(_vocabulary(checkpoint)))
+
+
+def default_ids(vocabulary: int, length: int = 16) -> tuple[tuple[int, ...], ...]:
+    """One row of ids spread over the vocabulary by a full-period step, none of the first few (special) ids."""
+    low = min(10, vocabulary // 2)
+    return (tuple(low + (7919 * (i + 1)) % (vocabulary - low) for i in range(length)),)
+
+
+def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state: State) -> Task:
+    """Describe one job in one cell for the harness."""
+    checkpoint, tokenizer = sources
+    content: dict[str, Any] = {
+        "id": job.id,
+        "probe": str(MODEL_PROBE),
+        "timeout": job.case.timeout,
+        "case": _case(job.case),
+        "variant": asdict(job.variant),
+        "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
+        "tokenizer": {"folder": str(tokenizer.folder), "file": tokenizer.file},
+    }
+    key = _key(cell, content, lock, [checkpoint.digest, tokenizer.digest])
+    return Task(job=job, id=job.id, key=key, content={**content, "key": key, "folder": str(state.captures / key)})
+
+
+def same_ids(job: Job, tokens: Sequence[Sequence[int]], mask: Sequence[Sequence[int]]) -> Job:
+    """The same job with explicit ids instead of text: the baseline's, to separate the model from its tokenizer."""
+    ids, seen = (tuple(tuple(row) for row in rows) for rows in (tokens, mask))
+    return replace(job, case=replace(job.case, text=(), input_ids=ids, attention_mask=seen), same_ids=True)
+
+
+def _case(case: Case) -> dict[str, Any]:
+    """The part of a case that a probe reads."""
+    names = ("auto_class", "trust_remote_code", "text", "input_ids", "attention_mask", "inputs", "generate", "load")
+    return {name: getattr(case, name) for name in names}
+
+
+def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) -> str:
+    """What decides a capture's bits: environment, probe, bytes, inputs, options and machine; never names or paths."""
+    python = cell.python or sys.version
+    options = [content[part] for part in ("case", "variant")]
+    files = [content["checkpoint"]["file"], content["tokenizer"]["file"]]
+    parts = [SCHEMA, lock.digest, python, dict(cell.environ), _probe_digest(), this_machine().fingerprint, options, files]
+    return hashlib.sha256(json.dumps([*parts, digests], sort_keys=True).encode()).hexdigest()[:40]
+
+
+@functools.cache
+def _probe_digest() -> str:
+    return hashlib.sha256(HARNESS.read_bytes() + MODEL_PROBE.read_bytes()).hexdigest()
+
+
+def _vocabulary(checkpoint: Source) -> int:
+    """The vocabulary's size as the checkpoint's config says it; small enough for any model when it does not."""
+    path = checkpoint.folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = config.get("text_config", {})
+    return int(config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else 0) or 100)
+
+
+def harness_command(python: Path, request: Path) -> list[str]:
+    """How the harness is started: isolated from PYTHON* variables, the working folder and its own folder."""
+    return [str(python), "-I", str(HARNESS), str(request)]

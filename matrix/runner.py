@@ -1,0 +1,150 @@
+"""The runner: drives one cell's harness, and turns whatever happens to it into data.
+
+Runs inside nox's interpreter, one process per cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from matrix import environment, outcome, request
+from matrix.environment import Lock
+from matrix.errors import EnvironmentFailure
+from matrix.files import locked, read_json, write_json
+from matrix.outcome import Outcome
+
+_POLL_SECONDS = 0.05
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY")
+"""Variables of the person's environment that a probe sees; everything else, tokens above all, stays out."""
+
+
+def run(folder: Path, venv: Path) -> None:
+    """Build a cell's environment and run what its request asks for; leaves `cell.json`, never raises for a failed cell.
+
+    Args:
+        folder: The cell's folder inside the run, holding request.json.
+        venv: The virtual environment that nox made for the cell.
+    """
+    start = time.monotonic()
+    asked = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)
+    with locked(venv.parent / f".{venv.name}.lock"):
+        try:
+            environment.sync(venv, Lock(path=Path(asked["lock"]["path"]), digest=asked["lock"]["digest"]))
+        except EnvironmentFailure as error:
+            outcomes = [Outcome(id=job["id"], key=job["key"], status="env_failed", reason=str(error)) for job in asked["jobs"]]
+        else:
+            outcomes = list(_run_jobs(folder, venv, asked))
+    outcome.write(folder, asked, outcomes, time.monotonic() - start)
+
+
+def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Outcome]:
+    """Run the harness until every job has an outcome; a job that takes the interpreter down loses only itself."""
+    waiting = {job["id"]: job for job in asked["jobs"]}
+    while waiting:
+        todo = [job for job in waiting.values() if not outcome.is_captured(job)]
+        failure = _run_harness(folder, venv, asked, todo) if todo else None
+        for job in [job for job in waiting.values() if outcome.is_captured(job)]:
+            del waiting[job["id"]]
+            yield outcome.adopt(folder, job)
+        if failure and waiting.pop(failure.id, None):
+            yield failure
+        elif waiting:
+            reason = "the harness ended without a capture"
+            yield from (Outcome(id=job["id"], key=job["key"], status="not_run", reason=reason) for job in waiting.values())
+            return
+
+
+def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[dict[str, Any]]) -> Outcome | None:
+    """One process over the jobs. None when it went through, else the outcome of the job that took it down."""
+    watch = Watch(folder / "events.jsonl", {job["id"]: float(job["timeout"]) for job in jobs})
+    with tempfile.TemporaryDirectory(prefix="matrix-cell-") as scratch, (folder / "harness.log").open("ab") as log:
+        path = Path(scratch) / "request.json"
+        write_json(path, {"schema": request.SCHEMA, "events": str(watch.path), "jobs": jobs})
+        process = subprocess.Popen(
+            request.harness_command(environment.interpreter(venv), path),
+            cwd=scratch, env=probe_environment(asked["environ"], Path(scratch)), start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )
+        try:
+            ended = _wait(process, watch)
+        finally:
+            _stop(process)
+    if ended == 0:
+        return None
+    job = next((job for job in jobs if job["id"] == watch.running), jobs[0])
+    return Outcome(id=job["id"], key=job["key"], **_failure(ended, job, folder / "harness.log"))
+
+
+def probe_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """A probe's whole environment: offline, without tokens, with a home and caches of its own, one thread per pool."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TQDM_DISABLE": "1"}
+    own = {"HOME": str(scratch), "HF_HOME": str(scratch / "hf"), "XDG_CACHE_HOME": str(scratch / "cache")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    return {**kept, **offline, **own, **threads, "TOKENIZERS_PARALLELISM": "false", **environ}
+
+
+class Watch:
+    """Follows the event lines of one harness: which job runs, and until when it may."""
+
+    def __init__(self, path: Path, timeouts: Mapping[str, float]) -> None:
+        self.path = path
+        self.running: str | None = None
+        self._timeouts = timeouts
+        # nothing runs yet, but imports may hang too
+        self._deadline = time.monotonic() + max(timeouts.values())
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def late(self) -> bool:
+        """Read what is new; whether the running job has used up its time."""
+        if self.path.exists() and self.path.stat().st_size > self._offset:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._offset += len(line)
+                    self._take(json.loads(line))
+        return time.monotonic() > self._deadline
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "begin":
+            self.running = event["job"]
+            self._deadline = time.monotonic() + self._timeouts[event["job"]]
+        else:
+            self.running, self._deadline = None, float("inf")
+
+
+def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int | None:
+    """The exit code, or None when the running job ran out of time."""
+    while process.poll() is None:
+        if watch.late():
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_SECONDS)
+    watch.late()
+    return process.returncode
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _failure(ended: int | None, job: Mapping[str, Any], log: Path) -> dict[str, Any]:
+    if ended is None:
+        return {"status": "timed_out", "reason": f"no capture within {job['timeout']} seconds"}
+    name = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
+    tail = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()][-1:]
+    return {"status": "crashed", "reason": f"the interpreter ended with {name}" + (f": {tail[0][:300]}" if tail else "")}

@@ -1,0 +1,59 @@
+"""Sessions: the engine drives the cells' nox sessions, several at a time, and shows how far they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from matrix import outcome, progress
+from matrix.cell import Cell
+from matrix.environment import NOX_VARIABLE
+from matrix.run import RUN_VARIABLE, Run
+from matrix.state import ROOT
+
+_POLL_SECONDS = 0.05
+
+
+def drive(run: Run, cells: Sequence[Cell], jobs: int) -> None:
+    """Run the cells' sessions; a cell that leaves no cell.json gets one that says so."""
+    if not cells:
+        return
+    log = run.folder / "nox.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command(cells, jobs),
+            env={**os.environ, RUN_VARIABLE: str(run.folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        with _shown(run, cells) as shown:
+            while process.poll() is None:
+                shown.refresh()
+                time.sleep(_POLL_SECONDS)
+            shown.refresh()
+    for cell in cells:
+        if not (run.cell(cell.id) / outcome.CELL).exists():
+            reason = _reason(cell, log.read_text(encoding="utf-8", errors="replace"))
+            outcome.write_failure(run.cell(cell.id), cell, "not_run", reason)
+
+
+def _command(cells: Sequence[Cell], jobs: int) -> list[str]:
+    python = os.environ.get(NOX_VARIABLE, sys.executable)
+    names = [f"cell({cell.id})" for cell in cells]
+    return [python, "-m", "nox", "-f", str(ROOT / "noxfile.py"), "-j", str(jobs), "--non-interactive", "-s", *names]
+
+
+def _shown(run: Run, cells: Sequence[Cell]) -> AbstractContextManager[Any]:
+    return progress.Progress(run, cells) if sys.stderr.isatty() else nullcontext(progress.Silence())
+
+
+def _reason(cell: Cell, log: str) -> str:
+    """The last line that nox wrote about a session that never came to its end."""
+    lines = [line.strip() for line in log.splitlines() if cell.id in line or "rror" in line]
+    return f"nox did not run the session: {lines[-1][:300]}" if lines else "nox did not run the session"

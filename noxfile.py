@@ -1,0 +1,83 @@
+# /// script
+# dependencies = ["nox[uv]>=2026.8.10"]
+# ///
+"""Sessions only: what they do is in matrix/ (captures), reports/ (reports), tests/ and bench/."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # the nox command leaves the project's folder out
+
+from matrix import environment, run, runner, spec  # noqa: E402
+from matrix.plan import plan  # noqa: E402
+from matrix.state import State  # noqa: E402
+
+nox.needs_version = ">=2026.8.10"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["matrix"]
+
+RUN = os.environ.get(run.RUN_VARIABLE)
+CELLS = {cell.id: cell for cell in plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells}
+
+
+def run_python(session: nox.Session, group: str, *arguments: str) -> None:
+    """Run our own Python code in the environment of a dependency group; its exit code becomes nox's."""
+    requirements = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
+    venv = Path(session.virtualenv.location)
+    environment.sync(venv, environment.lock(requirements, State().create()))
+    variables = {**os.environ, environment.NOX_VARIABLE: sys.executable, "UV": environment.uv_path()}
+    # -E: an inherited PYTHONDONTWRITEBYTECODE would make every start compile everything again
+    code = subprocess.call([environment.interpreter(venv), "-E", *arguments], env=variables, cwd=ROOT)
+    if code:
+        sys.exit(code)  # nox knows only 0 and 1
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Run the matrix and print its report: `nox -s matrix -- --help`."""
+    run_python(session, "engine", "-m", "matrix", *session.posargs)
+
+
+@nox.session(allow_parallel=True)
+@nox.parametrize("cell_id, python", [nox.param(c.id, c.python, id=c.id, tags=c.tags) for c in CELLS.values()])
+def cell(session: nox.Session, cell_id: str) -> None:
+    """Build one environment and probe in it; alone (`nox -s "cell(…)"`) it is a run of that cell only."""
+    if RUN:
+        runner.run(Path(RUN) / "cells" / cell_id, Path(session.virtualenv.location))
+    else:
+        values = [part for name, value in CELLS[cell_id].axes.items() for part in (f"--{name}", value)]
+        run_python(session, "engine", "-m", "matrix", *values, *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Render a run's report again without running anything: `nox -s report -- [RUN]`."""
+    run_python(session, "engine", "-m", "reports", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests, those with real releases included; arguments go to pytest."""
+    run_python(session, "tests", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and types."""
+    run_python(session, "lint", "-m", "ruff", "check")
+    run_python(session, "lint", "-m", "ruff", "format", "--check")
+    run_python(session, "lint", "-m", "mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the ratios that the README quotes, side by side with the naive way."""
+    run_python(session, "tests", "-m", "bench", *session.posargs)

@@ -1,0 +1,231 @@
+"""Run one request inside a cell: every job through its probe, one capture on disk each.
+
+Foreign code: runs by path, unmodified, in every environment of the matrix (`python -I harness.py request.json`). It
+imports the standard library, torch, transformers and safetensors only; README.md beside it is its contract.
+"""
+
+import gc
+
+gc.disable()  # the imports below make millions of objects that never die: collecting among them costs a second
+
+import contextlib  # noqa: E402
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import platform  # noqa: E402
+import shutil  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+import traceback  # noqa: E402
+import warnings  # noqa: E402
+
+SCHEMA = 1
+MESSAGE_LIMIT = 4000
+WARNING_LIMIT = 50
+
+
+class Record:
+    """What one job has seen so far; a probe fills it, the harness writes it.
+
+    Attributes:
+        facts: JSON values by name.
+        tensors: Tensors by name, on any device, in any dtype.
+        stage: The stage that runs, for the error message when it fails.
+        cost: Per stage, `seconds` and `peak_bytes` (resident memory at its highest).
+    """
+
+    def __init__(self):
+        self.facts = {}
+        self.tensors = {}
+        self.stage = "load"
+        self.cost = {}
+        self.warnings = []
+
+    @contextlib.contextmanager
+    def step(self, stage):
+        """Time one stage, measure its peak memory and collect its warnings; errors are filed under its name."""
+        self.stage = stage
+        reset_peak()
+        start = time.perf_counter()
+        with collected_warnings(self.warnings):
+            yield
+        self.cost[stage] = {"seconds": round(time.perf_counter() - start, 4), "peak_bytes": peak_bytes()}
+
+
+def main(path):
+    """Read the request, run its jobs in order, and leave an event line before and after each."""
+    with open(path, encoding="utf-8") as file:
+        request = json.load(file)
+    if request["schema"] > SCHEMA:
+        sys.exit("harness: the request is written by a newer version, schema %s" % request["schema"])
+    import torch
+
+    torch.set_num_interop_threads(1)
+    environment = describe_environment(torch)
+    probes = {}
+    for job in request["jobs"]:
+        if job["probe"] not in probes:
+            probes[job["probe"]] = load_probe(job["probe"])
+            gc.freeze()
+        send(request["events"], event="begin", job=job["id"])
+        status = run(job, probes[job["probe"]], environment)
+        send(request["events"], event="end", job=job["id"], status=status)
+        gc.collect()
+    send(request["events"], event="done")
+
+
+def run(job, probe, environment):
+    """Run one job and write its capture; an error of the model is data, not a failure of the harness."""
+    import torch
+
+    record = Record()
+    torch.set_num_threads(job["variant"]["threads"])
+    torch.manual_seed(0)
+    response = {"schema": SCHEMA, "key": job["key"], "job": job["id"], "status": "captured", "environment": environment}
+    try:
+        probe.capture(job, record)
+    except (Exception, SystemExit) as error:
+        response.update(status="probe_failed", failed_stage=record.stage, error=describe_error(error))
+    response.update(record.facts, cost=record.cost, warnings=record.warnings[:WARNING_LIMIT])
+    response["tensors"] = write(job["folder"], response, record.tensors)
+    return response["status"]
+
+
+def write(folder, response, tensors):
+    """Write response.json and tensors.safetensors into `folder` in one step; returns nothing that is not on disk."""
+    import torch
+    from safetensors.torch import save_file
+
+    parent = os.path.dirname(folder)
+    os.makedirs(parent, exist_ok=True)
+    scratch = tempfile.mkdtemp(dir=parent, prefix="." + os.path.basename(folder) + ".")
+    try:
+        described, stored = {}, {}
+        for name, tensor in tensors.items():
+            tensor = tensor.detach().cpu()
+            described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
+            # readers without torch know no bfloat16 or float8; float32 holds their values exactly
+            if tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16):
+                tensor = tensor.float()
+            stored[name] = tensor.clone(memory_format=torch.contiguous_format)
+        response["tensors"] = described
+        save_file(stored, os.path.join(scratch, "tensors.safetensors"))
+        with open(os.path.join(scratch, "response.json"), "w", encoding="utf-8") as file:
+            json.dump(response, file, indent=1, default=str)
+        os.chmod(scratch, 0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return described
+
+
+def sha256(tensor):
+    """Digest of a tensor's bytes in its own dtype, row-major."""
+    import hashlib
+
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
+
+
+def describe_environment(torch):
+    """What this process runs on: every installed version, the CPU, the torch build and the threads."""
+    site = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    names = [name[: -len(".dist-info")] for path in site for name in os.listdir(path) if name.endswith(".dist-info")]
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": dict(sorted(name.rsplit("-", 1) for name in names)),
+        "torch": torch.__version__,
+        "torch_build": torch.__config__.show(),
+        "cpu": cpu_model(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def cpu_model():
+    """The CPU's name, as the system gives it."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def describe_error(error):
+    """Type, message and the end of the traceback, each bounded."""
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return {
+        "type": type(error).__name__,
+        "message": str(error)[:MESSAGE_LIMIT],
+        "traceback": trace[-MESSAGE_LIMIT:],
+        # what a full disk or too little memory broke may work the next time
+        "transient": isinstance(error, MemoryError) or getattr(error, "errno", None) in (12, 24, 28),
+    }
+
+
+@contextlib.contextmanager
+def collected_warnings(into):
+    """Collect Python warnings and what transformers logs at warning level, each message once."""
+
+    class Handler(logging.Handler):
+        def emit(self, entry):
+            add(entry.getMessage())
+
+    def add(message):
+        if message not in into:
+            into.append(str(message)[:MESSAGE_LIMIT])
+
+    handler, logger = Handler(level=logging.WARNING), logging.getLogger("transformers")
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.removeHandler(handler)
+    for warning in caught:
+        add(str(warning.message))
+
+
+def reset_peak():
+    """Let the peak of resident memory start anew (Linux, proc(5), clear_refs)."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def peak_bytes():
+    """The highest resident memory since the last reset; since the start where the system cannot reset it."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def load_probe(path):
+    """Import a probe by its path, without putting its folder where a file could shadow a package."""
+    name = "probe_" + os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def send(path, **event):
+    """Append one event line; short enough to be written in one piece."""
+    event["time"] = time.time()
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""The reporter: judged comparisons of a run as tables, Markdown, JSON and the terminal's summary."""

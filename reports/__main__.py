@@ -1,0 +1,1 @@
+import sys; print("reports", sys.argv[1:])
