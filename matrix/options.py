@@ -11,7 +11,7 @@ from pathlib import Path
 from matrix import spec as specs
 from matrix.case import Case, Variants
 from matrix.errors import SpecError
-from matrix.plan import shard
+from matrix.plan import requirements, shard
 from matrix.spec import Axis, Spec
 
 
@@ -62,6 +62,8 @@ def apply(options: Options, spec: Spec) -> Spec:
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
     cases = tuple(_own_case(options, checkpoint) for checkpoint in options.checkpoints) or spec.case
+    # a selection changes what runs, never the environments it runs in
+    spec = replace(spec, requirements=requirements(cases, spec.requirements))
     if options.case:
         cases = specs.select(cases, options.case)
     if options.shard:

@@ -88,19 +88,19 @@ def _cell(spec: Spec, values: tuple[str, ...]) -> Cell:
     chosen = {kind: {n: v for n, v in axes.items() if spec.axes[n].kind == kind} for kind in ("requirement", "env", "python")}
     return Cell(
         axes=axes,
-        requirements=(*(f"{n}=={v}" for n, v in chosen["requirement"].items()), *_requirements(spec.case)),
+        requirements=(*(f"{n}=={v}" for n, v in chosen["requirement"].items()), *requirements(spec.case, spec.requirements)),
         python=next(iter(chosen["python"].values()), None),
         environ=chosen["env"],
     )
 
 
-def _requirements(cases: tuple[Case, ...]) -> list[str]:
+def requirements(cases: tuple[Case, ...], further: tuple[str, ...] = ()) -> tuple[str, ...]:
     """What the cases need in every environment, sorted, so that equal needs give equal locks."""
-    needs = {*BASE_REQUIREMENTS, *(need for case in cases for need in case.requirements)}
+    needs = {*BASE_REQUIREMENTS, *further, *(need for case in cases for need in case.requirements)}
     for case in cases:
         features = {*case.load, *(["gguf"] if case.checkpoint.endswith(".gguf") else [])}
         needs.update(need for feature in features for need in IMPLIED_REQUIREMENTS.get(feature, ()))
-    return sorted(needs)
+    return tuple(sorted(needs))
 
 
 def _exclusion(spec: Spec, cell: Cell) -> Exclusion | None:

@@ -74,7 +74,10 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A whole matrix: axes, baseline, variants, cases and what is expected of them."""
+    """A whole matrix: axes, baseline, variants, cases and what is expected of them.
+
+    `requirements` are packages that every environment holds beside the axes' and the cases' own.
+    """
 
     schema: int
     axes: Mapping[str, Axis]
@@ -84,6 +87,7 @@ class Spec:
     exclude: tuple[Exclusion, ...] = ()
     known: tuple[Known, ...] = ()
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    requirements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what the types cannot say.

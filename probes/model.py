@@ -4,6 +4,7 @@ Adapts by feature test, never by version; runs from transformers 4.40 and torch 
 """
 
 import contextlib
+import functools
 import hashlib
 import math
 
@@ -132,15 +133,20 @@ def given(name, value, dtype):
 
 def through_tokenizer(job):
     """Tokenize the case's text as a user would; several prompts are padded on the tokenizer's own side."""
-    case, source = job["case"], job["tokenizer"]
-    options = {"gguf_file": source["file"]} if source["file"] else {}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        source["folder"], trust_remote_code=case["trust_remote_code"], local_files_only=True, **options
-    )
-    several = len(case["text"]) > 1
+    text, several = list(job["case"]["text"]), len(job["case"]["text"]) > 1
+    tokenizer = tokenizer_of(job["tokenizer"]["folder"], job["tokenizer"]["file"], job["case"]["trust_remote_code"])
     if several and tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return {name: [list(row) for row in rows] for name, rows in tokenizer(list(case["text"]), padding=several).items()}
+    return {name: [list(row) for row in rows] for name, rows in tokenizer(text, padding=several).items()}
+
+
+@functools.lru_cache(maxsize=1)
+def tokenizer_of(folder, file, trust_remote_code):
+    """Load a tokenizer once for all variants of a case: reading one out of a GGUF takes seconds."""
+    options = {"gguf_file": file} if file else {}
+    return transformers.AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=trust_remote_code, local_files_only=True, **options
+    )
 
 
 def used_attention(model):

@@ -1,0 +1,90 @@
+"""Findings: where along an axis a case starts to differ, said in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from matrix.case import Variant
+from matrix.cell import Cell
+from matrix.judge import QUIET, Judgement
+from matrix.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One change along one axis, all other axes held at the baseline's values.
+
+    Attributes:
+        axis: The axis.
+        last_good: The last value that agrees with the baseline before the change.
+        first_bad: The first value that does not.
+        sentence: What happens, for people.
+    """
+
+    case: str
+    variant: Variant
+    axis: str
+    last_good: str
+    first_bad: str
+    sentence: str
+
+
+def find(spec: Spec, baseline: Cell, judgements: Sequence[Judgement]) -> Iterator[Finding]:
+    """Walk every axis from the baseline outwards, for every case and variant, and name the first bad value."""
+    jobs: dict[str, list[Judgement]] = {}
+    for judged in judgements:
+        jobs.setdefault(judged.job.id, []).append(judged)
+    for found in jobs.values():
+        by_axes = {tuple(judged.candidate.cell.axes.values()): judged for judged in found}
+        for axis in spec.axes:
+            yield from _along(spec, axis, baseline, by_axes)
+
+
+def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ...], Judgement]) -> Iterator[Finding]:
+    values = spec.axes[axis].values
+    start = values.index(baseline.axes[axis])
+    for line in (values[start:], values[start::-1]):
+        pairs = [(value, by_axes.get(_at(baseline, axis, value))) for value in line[1:]]
+        # a value without a verdict of its own says nothing: the walk goes on over it
+        judged = [(value, found) for value, found in pairs if found and found.verdict != "missing"]
+        bad = next((index for index, (_, found) in enumerate(judged) if found.verdict not in QUIET), None)
+        if bad is None:
+            continue
+        first_bad, found = judged[bad]
+        last_good = judged[bad - 1][0] if bad else line[0]
+        back = next((value for value, later in judged[bad:] if later.verdict in QUIET), None)
+        yield Finding(
+            case=found.job.case.name,
+            variant=found.job.variant,
+            axis=axis,
+            last_good=last_good,
+            first_bad=first_bad,
+            sentence=_sentence(axis, found, last_good, first_bad, back) + _others(axis, baseline, found, by_axes),
+        )
+
+
+def _sentence(axis: str, found: Judgement, last_good: str, first_bad: str, back: str | None) -> str:
+    gone = f", and agrees again in {back}" if back else ""
+    starts = f"at the {found.stage}" if found.stage else "somewhere"
+    place = f" ({found.where})" if found.where else ""
+    return (
+        f"{found.job.id}: {found.verdict} {starts}{place}; along {axis} the last good value is {last_good},"
+        f" the first bad one {first_bad}{gone}"
+    )
+
+
+def _others(axis: str, baseline: Cell, found: Judgement, by_axes: Mapping[tuple[str, ...], Judgement]) -> str:
+    """Whether the other axes matter: the same value of this axis, at every combination of the others."""
+    others = [name for name in baseline.axes if name != axis]
+    value = found.candidate.cell.axes[axis]
+    peers = [judged for judged in by_axes.values() if judged.candidate.cell.axes[axis] == value and judged.verdict != "missing"]
+    if not others or len(peers) < 2:  # noqa: PLR2004 - one peer is the finding itself
+        return ""
+    same = all(judged.verdict == found.verdict and judged.stage == found.stage for judged in peers)
+    names = " and ".join(others)
+    return f"; follows {axis}, not {names}: every {names} build shows it" if same else f"; not at every {names}: an interaction"
+
+
+def _at(baseline: Cell, axis: str, value: str) -> tuple[str, ...]:
+    return tuple({**baseline.axes, axis: value}.values())

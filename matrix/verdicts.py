@@ -1,0 +1,138 @@
+"""Verdicts: a whole run judged, from its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from matrix import capture, noise
+from matrix.case import Variant
+from matrix.cell import Cell
+from matrix.compare import compare_captures
+from matrix.files import read_json
+from matrix.findings import Finding, find
+from matrix.judge import Judgement, Side, concerns, expected, fits, judge
+from matrix.noise import Floor
+from matrix.outcome import CELL, Outcome
+from matrix.plan import Job, Plan
+from matrix.request import SCHEMA
+from matrix.run import Run
+from matrix.spec import Known
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellReport:
+    """What became of one cell: its status, why, and each task's outcome by id."""
+
+    cell: Cell
+    status: str
+    reason: str | None
+    outcomes: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """A judged run.
+
+    Attributes:
+        run: The run.
+        plan: What it was asked to do.
+        cells: Every cell, excluded ones too, in the order of the spec.
+        judgements: One per job and candidate, jobs first, cells in the order of the spec.
+        findings: Where along an axis something starts or ends.
+        stale: Known verdicts that were looked for and not found.
+    """
+
+    run: Run
+    plan: Plan
+    cells: tuple[CellReport, ...]
+    judgements: tuple[Judgement, ...]
+    findings: tuple[Finding, ...]
+    stale: tuple[Known, ...]
+
+    @property
+    def fails(self) -> bool:
+        """Whether something was found that is not known."""
+        return any(judged.fails for judged in self.judgements)
+
+
+def judge_run(run: Run) -> Verdicts:
+    """Judge every job of a run.
+
+    Raises:
+        CaptureError: When a file of the run is torn, or written by a newer version.
+    """
+    plan = run.plan
+    cells = {cell.id: _cell_report(run, cell) for cell in plan.cells}
+    judgements = tuple(_judge_jobs(run, plan, cells))
+    skipped = [CellReport(cell=s.cell, status="skipped", reason=s.reason, outcomes={}) for s in plan.skipped]
+    return Verdicts(
+        run=run,
+        plan=plan,
+        cells=(*cells.values(), *skipped),
+        judgements=judgements,
+        findings=tuple(find(run.spec, plan.baseline, judgements)),
+        stale=tuple(known for known in run.spec.known if _stale(known, judgements)),
+    )
+
+
+def _judge_jobs(run: Run, plan: Plan, cells: Mapping[str, CellReport]) -> Iterator[Judgement]:
+    for job in plan.jobs:
+        baseline = _side(run, cells[plan.baseline.id], job.id)
+        for cell in plan.cells:
+            if cell != plan.baseline:
+                judged = _judge(run, plan, job, baseline, _side(run, cells[cell.id], job.id))
+                same = _judge_same_ids(run, job, baseline, cells[cell.id])
+                yield expected(replace(judged, same_ids=same), run.spec)
+
+
+def _judge(run: Run, plan: Plan, job: Job, baseline: Side, candidate: Side) -> Judgement:
+    good, bad = baseline.captured, candidate.captured
+    comparison = compare_captures(good, bad) if good and bad else None
+    # a floor costs reading other captures: only where bits differ and rounding may be why
+    wanted = comparison and comparison.outputs and noise.applies(baseline.cell, candidate.cell)
+    return judge(job, baseline, candidate, comparison, _floor(run, plan, job) if wanted else None)
+
+
+def _judge_same_ids(run: Run, job: Job, baseline: Side, report: CellReport) -> Judgement | None:
+    again = replace(job, same_ids=True)
+    if again.id not in report.outcomes or not baseline.captured:
+        return None
+    candidate = _side(run, report, again.id)
+    comparison = compare_captures(baseline.captured, candidate.captured) if candidate.captured else None
+    return judge(again, baseline, candidate, comparison, None)
+
+
+def _floor(run: Run, plan: Plan, job: Job) -> Floor | None:
+    """The baseline's spread over the attention kernels of one dtype."""
+    relatives = [other for other in plan.jobs if other.case == job.case and _kin(other.variant, job.variant)]
+    captures = [capture.read(run.cell(plan.baseline.id) / other.id) for other in (job, *relatives)]
+    whole = [found for found in captures if found and found.status == "captured"]
+    return noise.measure(whole[0], whole[1:], job.variant.dtype) if len(whole) > 1 else None
+
+
+def _kin(other: Variant, variant: Variant) -> bool:
+    return other != variant and replace(other, attention=variant.attention) == variant
+
+
+def _side(run: Run, report: CellReport, task: str) -> Side:
+    outcome = report.outcomes.get(task)
+    status = outcome.status if outcome else report.status
+    reason = outcome.reason if outcome else report.reason
+    found = capture.read(run.cell(report.cell.id) / task) if outcome else None
+    return Side(cell=report.cell, status=status, reason=reason, capture=found)  # type: ignore[arg-type] - JSON's status
+
+
+def _cell_report(run: Run, cell: Cell) -> CellReport:
+    path = run.cell(cell.id) / CELL
+    if not path.exists():
+        return CellReport(cell=cell, status="not_run", reason="the run was stopped before this cell", outcomes={})
+    content = read_json(path, schema=SCHEMA)
+    outcomes = {job["id"]: Outcome(**job) for job in content["jobs"]}
+    return CellReport(cell=cell, status=content["status"], reason=content["reason"], outcomes=outcomes)
+
+
+def _stale(known: Known, judgements: tuple[Judgement, ...]) -> bool:
+    """A known verdict is stale when its cells were judged and none of them shows it."""
+    concerned = [judged for judged in judgements if concerns(known, judged)]
+    return bool(concerned) and not any(fits(known, judged) for judged in concerned)
