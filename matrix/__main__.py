@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted; the same command continues where this one stopped")
         return 130
-    os.execv(sys.executable, [sys.executable, "-E", "-m", "reports", str(run.folder)])  # noqa: S606 - no shell is wanted
+    return os.execv(sys.executable, [sys.executable, "-E", "-m", "reports", str(run.folder)])  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":

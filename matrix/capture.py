@@ -22,6 +22,11 @@ class Tokens:
     attention_mask: Rows
     further: Mapping[str, Rows]
 
+    @property
+    def lists(self) -> dict[str, Rows]:
+        """Every list by name, the ids first."""
+        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask, **self.further}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorState:

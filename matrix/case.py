@@ -56,6 +56,10 @@ class Variants:
         return tuple(Variant(**dict(zip(given, values, strict=True))) for values in itertools.product(*given.values()))
 
 
+UNCHANGED = Variants()
+"""Overrides nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A checkpoint, its inputs and how to load it.
@@ -89,7 +93,7 @@ class Case:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     generate: int = 0
     load: Mapping[str, Any] = field(default_factory=dict)
-    variants: Variants = Variants()
+    variants: Variants = UNCHANGED
     requirements: tuple[str, ...] = ()
     timeout: int = 900
 
@@ -105,7 +109,9 @@ class Case:
         if self.text and self.input_ids:
             raise SpecError(f"{where} has both text and input_ids", next_step="keep one of them")
         if self.text and self.attention_mask:
-            raise SpecError(f"{where} has text and an attention_mask", next_step="the tokenizer makes the mask of a text")
+            raise SpecError(
+                f"{where} has text and an attention_mask", next_step="the tokenizer makes the mask of a text"
+            )
         if self.attention_mask and _shape(self.attention_mask) != _shape(self.input_ids):
             given = f"input_ids {_shape(self.input_ids)}, attention_mask {_shape(self.attention_mask)}"
             raise SpecError(f"{where} has an attention_mask of another shape than its input_ids", given=given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -22,8 +23,9 @@ BOOKKEEPING = frozenset({"transformers_version", "_name_or_path", "dtype", "torc
 
 @dataclass(frozen=True, kw_only=True)
 class TokenChange:
-    """The first place where the ids that went into the model differ: row, position, and each side's row."""
+    """The first place where what the tokenizer made differs: which list, row and position, and each side's row."""
 
+    list: str
     row: int
     position: int
     baseline: tuple[int, ...]
@@ -61,7 +63,8 @@ class StateChange:
     @property
     def name(self) -> str:
         """The tensor's name, the baseline's where there are two."""
-        return (self.baseline or self.candidate).name  # type: ignore[union-attr] - one side always exists
+        side = self.baseline or self.candidate
+        return side.name if side else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ class Comparison:
     same_cpu: bool
 
     def changes(self, kind: Kind) -> list[StateChange]:
-        """Tensors of one kind whose bytes, dtype or shape changed; added, removed or renamed ones are not among them."""
+        """Tensors of one kind whose bytes, dtype or shape changed; not those that were added, removed or renamed."""
         return [change for change in self.state if change.kind == kind and change.change == "changed"]
 
 
@@ -117,8 +120,9 @@ def compare_captures(baseline: Capture, candidate: Capture) -> Comparison:
         CaptureError: When a tensor file is missing or torn.
     """
     tokens = _tokens(baseline, candidate)
-    shapes = tuple(baseline.outputs["logits"]["shape"]), tuple(candidate.outputs["logits"]["shape"])
-    comparable = shapes[0] == shapes[1] if tokens is None else shapes[0][0] == shapes[1][0] and len(shapes[0]) == len(shapes[1]) == 3  # noqa: PLR2004 - [batch, sequence, vocabulary]
+    a, b = shapes = tuple(baseline.outputs["logits"]["shape"]), tuple(candidate.outputs["logits"]["shape"])
+    # other ids may well be more or fewer of them: the last position exists on both sides all the same
+    comparable = a == b if tokens is None else (a[0], *a[2:]) == (b[0], *b[2:])
     config, config_keys = _config(baseline, candidate)
     return Comparison(
         tokens=tokens,
@@ -136,17 +140,25 @@ def compare_captures(baseline: Capture, candidate: Capture) -> Comparison:
 def _tokens(baseline: Capture, candidate: Capture) -> TokenChange | None:
     if baseline.tokens == candidate.tokens or not baseline.tokens or not candidate.tokens:
         return None
-    for row, (a, b) in enumerate(zip(baseline.tokens.input_ids, candidate.tokens.input_ids, strict=False)):
-        position = first_difference(a, b)
-        if position is not None:
-            return TokenChange(row=row, position=position, baseline=a, candidate=b)
-    # the ids agree, so it is the mask or another list that the tokenizer made
-    return TokenChange(row=0, position=0, baseline=baseline.tokens.input_ids[0], candidate=candidate.tokens.input_ids[0])
+    a, b = baseline.tokens.lists, candidate.tokens.lists
+    # the ids first: they come first in both
+    for name, rows in a.items():
+        for row, (old, new) in enumerate(zip_longest(rows, b.get(name, ()), fillvalue=())):
+            position = first_difference(old, new)
+            if position is not None:
+                return TokenChange(list=name, row=row, position=position, baseline=old, candidate=new)
+    # a list that only the candidate's tokenizer makes goes into the model too
+    name = next(name for name in b if name not in a)
+    return TokenChange(list=name, row=0, position=0, baseline=(), candidate=b[name][0])
 
 
-def _config(baseline: Capture, candidate: Capture) -> tuple[tuple[ConfigChange, ...], tuple[tuple[str, ...], tuple[str, ...]]]:
+def _config(
+    baseline: Capture, candidate: Capture
+) -> tuple[tuple[ConfigChange, ...], tuple[tuple[str, ...], tuple[str, ...]]]:
     a, b = (_flat({**side.config, "attention implementation": side.attention}) for side in (baseline, candidate))
-    changed = tuple(ConfigChange(key=key, baseline=a[key], candidate=b[key]) for key in a if key in b and a[key] != b[key])
+    changed = tuple(
+        ConfigChange(key=key, baseline=a[key], candidate=b[key]) for key in a if key in b and a[key] != b[key]
+    )
     return changed, (tuple(sorted(a.keys() - b.keys())), tuple(sorted(b.keys() - a.keys())))
 
 

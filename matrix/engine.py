@@ -18,10 +18,10 @@ from matrix.environment import Lock
 from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import available_bytes, this_machine
 from matrix.options import Options
+from matrix.outcome import Outcome
 from matrix.plan import Job, Plan, plan
 from matrix.request import Task
 from matrix.run import Run
-from matrix.outcome import Outcome
 from matrix.sources import Resolver, Source
 from matrix.spec import Spec
 from matrix.state import State
@@ -80,7 +80,9 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
             discard(again.values())
         outcomes += capture(run, work, {cell: [*tasks[cell], *more] for cell, more in again.items()}, options)
     if not any(done.status == "captured" for done in outcomes):
-        raise NoCaptureError("no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}")
+        raise NoCaptureError(
+            "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
+        )
     settled = not _failures(work) and all(done.status in {"captured", "probe_failed"} for done in outcomes)
     run = runs.finished(run, keys if settled else None)
     run.write()

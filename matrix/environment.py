@@ -51,7 +51,7 @@ class Lock:
 
     @property
     def backend(self) -> str | None:
-        """uv's torch backend that it was resolved with, or None for the configured indexes."""
+        """The torch backend that it was resolved with, or None for the configured indexes."""
         first = self.path.read_text(encoding="utf-8").partition("\n")[0]
         return first.removeprefix(_BACKEND_COMMENT) if first.startswith(_BACKEND_COMMENT) else None
 
@@ -114,7 +114,7 @@ def uv_path() -> str:
     if found := os.environ.get("UV") or shutil.which("uv"):
         return found
     try:
-        from uv import find_uv_bin  # noqa: PLC0415 - only where uv is a package beside nox and not on PATH
+        from uv import find_uv_bin  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - only where uv is a package beside nox and not on PATH
     except ImportError:
         raise EnvironmentFailure("uv is not installed", next_step='python -m pip install "nox[uv]"') from None
     return str(find_uv_bin())
@@ -137,9 +137,9 @@ def _cpu_index_answers() -> bool:
     """Whether torch's index of CPU wheels can be reached: asked once, because uv retries for ten seconds."""
     if os.environ.get("UV_TORCH_BACKEND"):
         return False
-    request = urllib.request.Request(CPU_TORCH_INDEX, method="HEAD")  # noqa: S310 - a constant https address
+    request = urllib.request.Request(CPU_TORCH_INDEX, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=3).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=3).close()  # noqa: S310 - likewise
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -163,7 +163,7 @@ def _uv(arguments: Sequence[str]) -> str:
 
 
 def reason(stderr: str) -> str:
-    """uv's explanation as one paragraph: what cannot be satisfied, without markers and line breaks."""
+    """What uv explains, as one paragraph: what cannot be satisfied, without markers and line breaks."""
     text = " ".join(line.strip(" ×╰─▶├│") for line in stderr.splitlines() if line.strip())
     text = re.split(r"\bhint: ", text)[0]
     because = re.search(r"Because .*", text)

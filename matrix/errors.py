@@ -23,7 +23,12 @@ class MatrixError(Exception):
     exit_code = EXIT_USAGE
 
     def __init__(
-        self, what: str, *, given: object = None, allowed: Iterable[str] | str | None = None, next_step: str | None = None
+        self,
+        what: str,
+        *,
+        given: object = None,
+        allowed: Iterable[str] | str | None = None,
+        next_step: str | None = None,
     ) -> None:
         lines = [what]
         if given is not None:
@@ -44,7 +49,7 @@ class CheckpointError(MatrixError):
     """A case's checkpoint, tokenizer or recipe cannot be used."""
 
 
-class EnvironmentFailure(MatrixError):
+class EnvironmentFailure(MatrixError):  # noqa: N818 - a failed cell is data, not an error of the run
     """One cell's environment cannot be resolved or installed; the cell is reported, the run goes on."""
 
 

@@ -19,7 +19,9 @@ from matrix.errors import CaptureError
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader, or a run that was killed, sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as file:
         try:
             file.write(text)
             file.close()
@@ -45,7 +47,9 @@ def read_json(path: Path, *, schema: int) -> dict[str, Any]:
     except OSError as error:
         raise CaptureError("a file of the run cannot be read", given=f"{path} ({error.strerror})") from None
     except ValueError as error:
-        raise CaptureError("a file of the run is not JSON", given=f"{path}: {error}", next_step="run again with --fresh") from None
+        raise CaptureError(
+            "a file of the run is not JSON", given=f"{path}: {error}", next_step="run again with --fresh"
+        ) from None
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise CaptureError("a file of the run has no schema number", given=path, next_step="run again with --fresh")
     if content["schema"] > schema:
@@ -66,9 +70,12 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         yield scratch
         scratch.chmod(0o755)
-        # another process may have finished the same folder first: its content is the same
-        with contextlib.suppress(OSError):
+        try:
             scratch.rename(target)
+        except OSError:
+            # another process may have finished the same folder first: its content is the same
+            if not target.exists():
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -87,10 +94,14 @@ def link_tree(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     with new_folder(target) as scratch:
         for file in source.iterdir():
-            try:
-                os.link(file, scratch / file.name)
-            except OSError:
-                shutil.copy2(file, scratch / file.name)
+            _link(file, scratch / file.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def sha256(path: Path) -> str:

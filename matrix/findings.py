@@ -78,12 +78,20 @@ def _others(axis: str, baseline: Cell, found: Judgement, by_axes: Mapping[tuple[
     """Whether the other axes matter: the same value of this axis, at every combination of the others."""
     others = [name for name in baseline.axes if name != axis]
     value = found.candidate.cell.axes[axis]
-    peers = [judged for judged in by_axes.values() if judged.candidate.cell.axes[axis] == value and judged.verdict != "missing"]
+    peers = [
+        judged
+        for judged in by_axes.values()
+        if judged.candidate.cell.axes[axis] == value and judged.verdict != "missing"
+    ]
     if not others or len(peers) < 2:  # noqa: PLR2004 - one peer is the finding itself
         return ""
     same = all(judged.verdict == found.verdict and judged.stage == found.stage for judged in peers)
     names = " and ".join(others)
-    return f"; follows {axis}, not {names}: every {names} build shows it" if same else f"; not at every {names}: an interaction"
+    return (
+        f"; follows {axis}, not {names}: every {names} build shows it"
+        if same
+        else f"; not at every {names}: an interaction"
+    )
 
 
 def _at(baseline: Cell, axis: str, value: str) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
-from matrix.capture import Capture
+from matrix import wording
+from matrix.capture import Capture, Failure
 from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison
 from matrix.noise import Floor
@@ -33,6 +33,11 @@ class Side:
     def captured(self) -> Capture | None:
         """The capture, if it is complete."""
         return self.capture if self.capture and self.capture.status == "captured" else None
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the probe failed, if it did."""
+        return self.capture.failure if self.capture else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,7 @@ def judge(job: Job, baseline: Side, candidate: Side, comparison: Comparison | No
     bare = Judgement(job=job, baseline=baseline, candidate=candidate, verdict="missing", summary="")
     if comparison is None:
         return _incomplete(bare)
-    judged = replace(bare, comparison=comparison, notes=tuple(_notes(comparison)))
+    judged = replace(bare, comparison=comparison, notes=tuple(wording.notes(comparison)))
     if not comparison.same_cpu:
         return replace(judged, summary="the captures come from different CPUs, whose bits cannot be compared")
     for rule in (_uninitialised, _tokens, _same, _noise):
@@ -114,111 +119,80 @@ def concerns(known: Known, judged: Judgement) -> bool:
 
 
 def _incomplete(bare: Judgement) -> Judgement:
+    """One side, or both, has no complete capture."""
     good, bad = bare.baseline, bare.candidate
-    if good.captured and bad.capture and bad.capture.failure:
-        failure = bad.capture.failure
-        message = failure.message.strip().splitlines()
-        said = f"{failure.type}: {message[0]}" if message else failure.type
-        return replace(bare, verdict="error", stage=_stage(failure.stage), where=failure.type, summary=f"fails at {failure.stage}: {said}")
+    if good.captured and bad.failure:
+        where, text = bad.failure.type, f"fails at {bad.failure.stage}: {wording.failure(bad.failure)}"
+        return replace(bare, verdict="error", stage=_stage(bad.failure), where=where, summary=text)
+    if bad.captured and good.failure:
+        text = f"works here, while the baseline fails at {good.failure.stage}: {wording.failure(good.failure)}"
+        return replace(bare, verdict="error", stage=_stage(good.failure), where=good.failure.type, summary=text)
     if good.captured and bad.status in {"crashed", "timed_out"}:
         return replace(bare, verdict="error", stage="load", summary=bad.reason or bad.status)
-    if bad.captured and good.capture and good.capture.failure:
-        failure = good.capture.failure
-        return replace(bare, verdict="error", stage=_stage(failure.stage), where=failure.type, summary=f"works here, while the baseline fails at {failure.stage}: {failure.type}")
     side, name = (bad, "candidate") if good.captured else (good, "baseline")
     return replace(bare, summary=f"the {name} has no capture ({side.status}): {side.reason or 'no reason was left'}")
 
 
-def _stage(stage: str) -> Stage:
-    """The harness also times `state`; what goes wrong there goes wrong while reading parameters."""
-    return "parameters" if stage == "state" else stage  # type: ignore[return-value] - the probe's stages are ours
+def _stage(failure: Failure) -> Stage:
+    """The probe also times `state`, of which the parameters come first."""
+    return "parameters" if failure.stage == "state" else cast("Stage", failure.stage)
 
 
 def _uninitialised(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
-    for names, side in zip(reversed(comparison.uninitialised), ("", "in the baseline, "), strict=True):
-        if names:
-            capture = judged.candidate.captured if not side else judged.baseline.captured
-            parameters = {state.name for state in capture.parameters} if capture else set()
-            stage: Stage = "parameters" if names[0] in parameters else "buffers"
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            text = f"{side}loading leaves {names[0]}{more} as uninitialised memory; in this load {_distance(comparison)}"
-            return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
-    return None
+    baseline, candidate = comparison.uninitialised
+    names, side = (candidate, judged.candidate) if candidate else (baseline, judged.baseline)
+    if not names or not side.captured:
+        return None
+    stage: Stage = "parameters" if names[0] in {state.name for state in side.captured.parameters} else "buffers"
+    whose = "" if candidate else "in the baseline, "
+    text = f"{whose}loading leaves {wording.some(names)} as uninitialised memory"
+    text = f"{text}; in this load {wording.distance(comparison)}"
+    return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
 
 
 def _tokens(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
     if change := comparison.tokens:
-        ids = (f"{len(ids)} ids starting {list(ids[:3])}" for ids in (change.candidate, change.baseline))
-        text = "the tokenizer makes {} of the same text, the baseline's {}".format(*ids)
-        where = f"input_ids[{change.row}, {change.position}]"
-        return replace(judged, verdict="drift", stage="tokens", where=where, summary=text)
+        where = f"{change.list}[{change.row}, {change.position}]"
+        return replace(judged, verdict="drift", stage="tokens", where=where, summary=wording.tokens(change))
     return None
 
 
 def _same(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
     """The same bits wherever the attention mask lets the model look, and the same greedy tokens."""
-    if comparison.shapes or comparison.generation is not None or (comparison.outputs and comparison.outputs.values.differing):
+    outputs = comparison.outputs
+    if comparison.shapes or comparison.generation is not None or (outputs and outputs.values.differing):
         return None
-    masked = comparison.outputs is not None
-    text = "the same bits at every position that the mask keeps" if masked else "the same bits"
+    text = "the same bits at every position that the mask keeps" if outputs else "the same bits"
     return replace(judged, verdict="identical", summary=text)
 
 
 def _noise(judged: Judgement, comparison: Comparison, floor: Floor | None) -> Judgement | None:
+    """Different bits of the same state, explained by rounding that was measured."""
     outputs = comparison.outputs
     if floor is None or outputs is None or comparison.changes("parameters") or comparison.changes("buffers"):
         return None
     k = floor.ratio(outputs.values.max_abs)
-    if k > floor.limit:
-        return replace(judged, floor=floor, **_cause(comparison), verdict="drift", summary=f"{_distance(comparison)}: {k:.1f} times the noise floor of {floor.max_abs:.2g}")
-    text = f"{_distance(comparison)}: {k:.2g} times the noise floor ({floor.source})"
-    return replace(judged, floor=floor, verdict="noise", stage="logits", summary=text)
+    text = f"{wording.distance(comparison)}, {k:.2g} times the noise floor of {floor.max_abs:.2g} ({floor.source})"
+    if k <= floor.limit:
+        return replace(judged, floor=floor, verdict="noise", stage="logits", where="logits", summary=text)
+    stage, where = _cause(comparison)
+    return replace(judged, floor=floor, verdict="drift", stage=stage, where=where, summary=text)
 
 
 def _drift(judged: Judgement, comparison: Comparison) -> Judgement:
-    cause = _cause(comparison)
-    place = f"{cause['where']} differs" if cause["stage"] in {"config", "parameters", "buffers"} else ""
-    text = ", ".join(part for part in (place, _distance(comparison)) if part)
-    return replace(judged, verdict="drift", summary=text, **cause)
+    stage, where = _cause(comparison)
+    place = f"{where} differs; " if stage in {"config", "parameters", "buffers"} else ""
+    text = f"{place}{wording.distance(comparison)}"
+    return replace(judged, verdict="drift", stage=stage, where=where, summary=text)
 
 
-def _cause(comparison: Comparison) -> dict[str, str]:
+def _cause(comparison: Comparison) -> tuple[Stage, str]:
     """The earliest differing stage and its first differing name."""
     if comparison.config:
-        return {"stage": "config", "where": comparison.config[0].key}
+        return "config", comparison.config[0].key
     for kind in ("parameters", "buffers"):
-        if changes := comparison.changes(kind):  # type: ignore[arg-type] - mypy widens the tuple's strings
-            return {"stage": kind, "where": changes[0].name}
+        if changes := comparison.changes(kind):
+            return kind, changes[0].name
     if comparison.shapes or (comparison.outputs and comparison.outputs.values.differing):
-        return {"stage": "logits", "where": "logits"}
-    return {"stage": "generation", "where": f"token {comparison.generation}"}
-
-
-def _distance(comparison: Comparison) -> str:
-    if comparison.shapes:
-        return "logits have the shape {1} instead of {0}".format(*map(list, comparison.shapes))
-    if outputs := comparison.outputs:
-        agreement = f"argmax agrees at {outputs.logits.argmax_agreement:.0%} of positions"
-        return f"logits move by up to {outputs.values.max_abs:.3g}, {agreement}"
-    if comparison.generation is not None:
-        return f"the same logits, but greedy token {comparison.generation} differs"
-    return "the logits happen to be the same"
-
-
-def _notes(comparison: Comparison) -> Iterator[str]:
-    if comparison.outputs and comparison.outputs.logits.masked_only:
-        yield "logits differ only at positions that the attention mask hides"
-    for change in ("added", "removed", "renamed", "retied", "persistence"):
-        for kind in ("parameters", "buffers"):
-            names = [state.name for state in comparison.state if (state.kind, state.change) == (kind, change)]
-            if names:
-                yield f"{kind} {_WORDS.get(change, change)}: {_some(names)}"
-    if comparison.outputs is None and (changed := comparison.changes("parameters") + comparison.changes("buffers")):
-        yield f"changed without any effect on the logits: {_some([state.name for state in changed])}"
-
-
-_WORDS = {"retied": "tied to another tensor", "persistence": "saved by one side only"}
-
-
-def _some(names: list[str], limit: int = 3) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+        return "logits", "logits"
+    return "generation", f"token {comparison.generation}"

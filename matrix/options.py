@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from matrix import spec as specs
+from matrix import table
 from matrix.case import Case, Variants
 from matrix.errors import SpecError
 from matrix.plan import requirements, shard
@@ -41,7 +43,8 @@ class Options:
 def parse(arguments: Sequence[str]) -> Options:
     """Parse the arguments after `nox -s matrix --`; `--help` and a wrong use print and exit (0 and 2)."""
     given = vars(_parser().parse_intermixed_args(arguments))
-    return Options(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Options(**values)
 
 
 def apply(options: Options, spec: Spec) -> Spec:
@@ -57,7 +60,7 @@ def apply(options: Options, spec: Spec) -> Spec:
     chosen = Variants(dtype=options.dtype or None, attention=options.attention or None)  # type: ignore[arg-type]
     cases = tuple(replace(case, variants=chosen.over(case.variants)) for case in spec.case)
     # through the parser once more, so that the command line is checked as strictly as the file
-    return specs.parse(specs.table.write(replace(spec, case=cases, variants=chosen.over(spec.variants))))
+    return specs.parse(table.write(replace(spec, case=cases, variants=chosen.over(spec.variants))))
 
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
@@ -69,7 +72,9 @@ def _with_cases(options: Options, spec: Spec) -> Spec:
     if options.shard:
         cases = shard(cases, *_shard(options.shard))
     if not cases:
-        raise SpecError("the shard holds no case", given=options.shard, next_step=f"use at most {len(spec.case)} shards")
+        raise SpecError(
+            "the shard holds no case", given=options.shard, next_step=f"use at most {len(spec.case)} shards"
+        )
     return replace(spec, case=cases)
 
 
@@ -103,7 +108,11 @@ def _with_baseline(options: Options, spec: Spec) -> Spec:
     for part in options.baseline.split("_"):
         name, _, value = part.partition("-")
         if value not in spec.axis(name, "--baseline").values:
-            raise SpecError("--baseline is no cell of this matrix", given=part, allowed=[f"{name}-{v}" for v in spec.axes[name].values])
+            raise SpecError(
+                "--baseline is no cell of this matrix",
+                given=part,
+                allowed=[f"{name}-{v}" for v in spec.axes[name].values],
+            )
         baseline[name] = value
     return replace(spec, baseline=baseline)
 
@@ -125,24 +134,53 @@ def _parser() -> argparse.ArgumentParser:
         " wrong; 3 no usable capture at all.",
     )
     what = parser.add_argument_group("what to run (default: everything in the shipped spec)")
-    what.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="a folder, a .gguf file, hub:org/name@revision or package:name==version/path; replaces the spec's cases")
+    what.add_argument(
+        "checkpoints",
+        nargs="*",
+        metavar="CHECKPOINT",
+        help="a folder, a .gguf file, hub:org/name@revision or package:name==version/path; replaces the spec's cases",
+    )
     what.add_argument("--spec", type=Path, default=specs.SHIPPED, metavar="FILE", help="a spec of your own (TOML)")
     what.add_argument("--profile", metavar="NAME", help="a profile of the spec, such as full")
     what.add_argument("--case", nargs="+", default=(), metavar="NAME", help="only these cases")
     what.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, split by case")
     axes = parser.add_argument_group("the matrix")
-    axes.add_argument("--transformers", nargs="+", default=(), metavar="V", help="releases, oldest first; any that exists")
+    axes.add_argument(
+        "--transformers", nargs="+", default=(), metavar="V", help="releases, oldest first; any that exists"
+    )
     axes.add_argument("--torch", nargs="+", default=(), metavar="V", help="torch builds, oldest first")
-    axes.add_argument("--baseline", metavar="ID", help="the cell that the others are compared with, or one of its values, such as transformers-4.57.6")
+    axes.add_argument(
+        "--baseline",
+        metavar="ID",
+        help="the cell that the others are compared with, or one of its values, such as transformers-4.57.6",
+    )
     axes.add_argument("--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64")
-    axes.add_argument("--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses")
+    axes.add_argument(
+        "--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses"
+    )
     own = parser.add_argument_group("for checkpoints given on the command line")
-    own.add_argument("--trust-remote-code", action="store_true", help="run the checkpoint's own Python code, in the cell's process without tokens")
-    own.add_argument("--text", nargs="+", default=(), metavar="TEXT", help="prompts; the default is a fixed sentence where there is a tokenizer, else fixed ids")
-    own.add_argument("--auto-class", metavar="CLASS", help="an Auto class or model class of transformers (default: AutoModelForCausalLM)")
+    own.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run the checkpoint's own Python code, in the cell's process without tokens",
+    )
+    own.add_argument(
+        "--text",
+        nargs="+",
+        default=(),
+        metavar="TEXT",
+        help="prompts; the default is a fixed sentence where there is a tokenizer, else fixed ids",
+    )
+    own.add_argument(
+        "--auto-class",
+        metavar="CLASS",
+        help="an Auto class or model class of transformers (default: AutoModelForCausalLM)",
+    )
     own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
     how = parser.add_argument_group("how to run")
-    how.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: what the cores and the memory allow)")
+    how.add_argument(
+        "--jobs", type=int, metavar="N", help="cells at a time (default: what the cores and the memory allow)"
+    )
     how.add_argument("--run-id", metavar="ID", help="name the run; an id that exists is continued")
     how.add_argument("--fresh", action="store_true", help="probe every cell again, even where nothing changed")
     return parser

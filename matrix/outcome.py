@@ -16,7 +16,15 @@ from matrix.request import SCHEMA, Task
 REQUEST = "request.json"
 CELL = "cell.json"
 
-_BEST_FIRST: tuple[CellStatus, ...] = ("captured", "env_failed", "timed_out", "crashed", "probe_failed", "skipped", "not_run")
+_BEST_FIRST: tuple[CellStatus, ...] = (
+    "captured",
+    "env_failed",
+    "timed_out",
+    "crashed",
+    "probe_failed",
+    "skipped",
+    "not_run",
+)
 """A cell is what the best of its tasks is: one capture makes it worth a column."""
 
 
@@ -70,7 +78,9 @@ def write(folder: Path, asked: Mapping[str, Any], outcomes: Sequence[Outcome], s
     content = {
         **{name: asked[name] for name in ("schema", "id", "axes")},
         "status": status,
-        "reason": f"{len(failed)} of {len(outcomes)} captures failed; the first: {failed[0].reason}" if failed else None,
+        "reason": f"{len(failed)} of {len(outcomes)} captures failed; the first: {failed[0].reason}"
+        if failed
+        else None,
         "seconds": round(seconds, 2),
         "lock": asked["lock"]["digest"],
         "jobs": [asdict(outcome) for outcome in outcomes],

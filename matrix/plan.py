@@ -15,7 +15,11 @@ from matrix.spec import Exclusion, Spec, matches
 BASE_REQUIREMENTS = ("safetensors",)
 """What every cell needs beside its axis values: the format that captures are written in."""
 
-IMPLIED_REQUIREMENTS = {"gguf": ("accelerate", "gguf"), "low_cpu_mem_usage": ("accelerate",), "device_map": ("accelerate",)}
+IMPLIED_REQUIREMENTS = {
+    "gguf": ("accelerate", "gguf"),
+    "low_cpu_mem_usage": ("accelerate",),
+    "device_map": ("accelerate",),
+}
 """What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
 
 
@@ -85,10 +89,15 @@ def shard(cases: tuple[Case, ...], index: int, count: int) -> tuple[Case, ...]:
 
 def _cell(spec: Spec, values: tuple[str, ...]) -> Cell:
     axes = dict(zip(spec.axes, values, strict=True))
-    chosen = {kind: {n: v for n, v in axes.items() if spec.axes[n].kind == kind} for kind in ("requirement", "env", "python")}
+    chosen = {
+        kind: {n: v for n, v in axes.items() if spec.axes[n].kind == kind} for kind in ("requirement", "env", "python")
+    }
     return Cell(
         axes=axes,
-        requirements=(*(f"{n}=={v}" for n, v in chosen["requirement"].items()), *requirements(spec.case, spec.requirements)),
+        requirements=(
+            *(f"{n}=={v}" for n, v in chosen["requirement"].items()),
+            *requirements(spec.case, spec.requirements),
+        ),
         python=next(iter(chosen["python"].values()), None),
         environ=chosen["env"],
     )

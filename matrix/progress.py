@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import rich.console
 import rich.progress
@@ -14,6 +15,9 @@ from matrix import outcome, request
 from matrix.cell import Cell
 from matrix.files import read_json
 from matrix.run import Run
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Silence:
@@ -34,12 +38,14 @@ class Progress:
         )
         self._rows = [self._row(run.cell(cell.id), cell) for cell in cells]
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Start the display."""
         self._shown.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Take the display away; the report's table follows."""
         self._shown.stop()
 

@@ -93,7 +93,16 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
     python = cell.python or sys.version
     options = [content[part] for part in ("case", "variant")]
     files = [content["checkpoint"]["file"], content["tokenizer"]["file"]]
-    parts = [SCHEMA, lock.digest, python, dict(cell.environ), _probe_digest(), this_machine().fingerprint, options, files]
+    parts = [
+        SCHEMA,
+        lock.digest,
+        python,
+        dict(cell.environ),
+        _probe_digest(),
+        this_machine().fingerprint,
+        options,
+        files,
+    ]
     return hashlib.sha256(json.dumps([*parts, digests], sort_keys=True).encode()).hexdigest()[:40]
 
 

@@ -121,7 +121,7 @@ def find(state: State, name: str | None) -> Run:
     runs = sorted((path.parent for path in state.runs.glob("*/run.json")), key=lambda path: read(path).started)
     if name is None and runs:
         return read(runs[-1])
-    for folder in ([state.runs / name, Path(name)] if name else []):
+    for folder in [state.runs / name, Path(name)] if name else []:
         if (folder / "run.json").exists():
             return read(folder)
     known = ", ".join(path.name for path in runs[-5:]) or "no run yet"

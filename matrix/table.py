@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -54,7 +53,6 @@ def write(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return value
 
 
-@functools.cache
 def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
@@ -88,15 +86,19 @@ def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401 - retur
         return _choice(arguments, value, where)
     if origin in {typing.Union, types.UnionType}:
         return _union(arguments, value, where)
-    if origin is tuple:
-        items = _checked(list, value, where)
-        return tuple(_value(arguments[0], item, f"{where}, item {index}") for index, item in enumerate(items))
-    if origin is not None and issubclass(origin, Mapping):
-        pairs = _checked(dict, value, where).items()
-        return {str(key): _value(arguments[1], item, f"{where}, key {key!r}") for key, item in pairs}
+    if origin is not None:
+        return _container(origin, arguments, value, where)
     if dataclasses.is_dataclass(hint):
         return read(typing.cast("type[Any]", hint), value, where)
     return _checked(hint, value, where)
+
+
+def _container(origin: type, arguments: tuple[Any, ...], value: object, where: str) -> object:
+    if origin is tuple:
+        items = _checked(list, value, where)
+        return tuple(_value(arguments[0], item, f"{where}, item {index}") for index, item in enumerate(items))
+    pairs = _checked(dict, value, where).items()
+    return {str(key): _value(arguments[1], item, f"{where}, key {key!r}") for key, item in pairs}
 
 
 def _union(options: tuple[Any, ...], value: object, where: str) -> Any:  # noqa: ANN401

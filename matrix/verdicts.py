@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from matrix import capture, noise
 from matrix.case import Variant
-from matrix.cell import Cell
+from matrix.cell import Cell, CellStatus
 from matrix.compare import compare_captures
 from matrix.files import read_json
 from matrix.findings import Finding, find
@@ -25,7 +25,7 @@ class CellReport:
     """What became of one cell: its status, why, and each task's outcome by id."""
 
     cell: Cell
-    status: str
+    status: CellStatus
     reason: str | None
     outcomes: Mapping[str, Outcome]
 
@@ -120,7 +120,7 @@ def _side(run: Run, report: CellReport, task: str) -> Side:
     status = outcome.status if outcome else report.status
     reason = outcome.reason if outcome else report.reason
     found = capture.read(run.cell(report.cell.id) / task) if outcome else None
-    return Side(cell=report.cell, status=status, reason=reason, capture=found)  # type: ignore[arg-type] - JSON's status
+    return Side(cell=report.cell, status=status, reason=reason, capture=found)
 
 
 def _cell_report(run: Run, cell: Cell) -> CellReport:

@@ -59,7 +59,7 @@ def main(path):
     with open(path, encoding="utf-8") as file:
         request = json.load(file)
     if request["schema"] > SCHEMA:
-        sys.exit("harness: the request is written by a newer version, schema %s" % request["schema"])
+        sys.exit(f"harness: the request is written by a newer version, schema {request['schema']}")
     import torch
 
     torch.set_num_interop_threads(1)
@@ -87,7 +87,7 @@ def run(job, probe, environment):
     response = {"schema": SCHEMA, "key": job["key"], "job": job["id"], "status": "captured", "environment": environment}
     try:
         probe.capture(job, record)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises is the finding
         response.update(status="probe_failed", failed_stage=record.stage, error=describe_error(error))
     response.update(record.facts, cost=record.cost, warnings=record.warnings[:WARNING_LIMIT])
     response["tensors"] = write(job["folder"], response, record.tensors)
@@ -105,17 +105,16 @@ def write(folder, response, tensors):
     try:
         described, stored = {}, {}
         for name, tensor in tensors.items():
-            tensor = tensor.detach().cpu()
             described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
             # readers without torch know no bfloat16 or float8; float32 holds their values exactly
-            if tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16):
-                tensor = tensor.float()
-            stored[name] = tensor.clone(memory_format=torch.contiguous_format)
+            narrow = tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16)
+            whole = tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype)
+            stored[name] = whole.clone(memory_format=torch.contiguous_format)
         response["tensors"] = described
         save_file(stored, os.path.join(scratch, "tensors.safetensors"))
         with open(os.path.join(scratch, "response.json"), "w", encoding="utf-8") as file:
             json.dump(response, file, indent=1, default=str)
-        os.chmod(scratch, 0o755)
+        os.chmod(scratch, 0o755)  # noqa: S103 - as an ordinary folder; mkdtemp makes private ones
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(scratch, folder)
     finally:

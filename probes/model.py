@@ -51,7 +51,11 @@ def load(job):
     del model
     model, loading = from_pretrained(job)
     plain = dict(tensors_of(model))
-    return model, loading, sorted(name for name in suspects if name not in plain or digest(plain[name]) != poisoned[name])
+    return (
+        model,
+        loading,
+        sorted(name for name in suspects if name not in plain or digest(plain[name]) != poisoned[name]),
+    )
 
 
 def from_pretrained(job):
@@ -82,7 +86,7 @@ def poisoned_memory():
     """Let torch fill memory that it hands out with NaN, and put everything back afterwards."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = True
     try:
         yield
@@ -120,7 +124,7 @@ def tokenize(job, model):
 def given(name, value, dtype):
     """A further input: explicit numbers, or seeded ones that are the same in every release of torch.
 
-    Seeded values are uniform in [-1, 1): the top 24 bits of each 32-bit word of SHAKE-256 over `seed/name`, times 2^-23.
+    Seeded values are uniform in [-1, 1): SHAKE-256 over `seed/name`, the top 24 bits of each 32-bit word, times 2^-23.
     """
     if isinstance(value, dict):
         shape = value["shape"]

@@ -1,0 +1,63 @@
+"""Wording: a comparison's facts as the phrases and sentences that verdicts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from matrix.capture import Failure
+from matrix.compare import Change, Comparison, Kind, TokenChange
+
+_CHANGES: dict[Change, str] = {
+    "added": "added",
+    "removed": "removed",
+    "renamed": "renamed (the same bytes)",
+    "retied": "tied to another tensor",
+    "persistence": "saved by one side only",
+}
+_KINDS: tuple[Kind, ...] = ("parameters", "buffers")
+
+
+def distance(comparison: Comparison) -> str:
+    """How far apart the two sides' outputs are."""
+    if comparison.shapes:
+        return "logits have the shape {1} instead of {0}".format(*map(list, comparison.shapes))
+    if outputs := comparison.outputs:
+        agreement = outputs.logits.argmax_agreement
+        # 99.96 % is not 100 %
+        share = "everywhere" if agreement == 1 else f"at {min(agreement, 0.999):.3g} of the positions"
+        return f"logits move by up to {outputs.values.max_abs:.3g} and argmax agrees {share}"
+    if comparison.generation is not None:
+        return f"the logits are the same, but greedy token {comparison.generation} differs"
+    return "the logits happen to be the same"
+
+
+def tokens(change: TokenChange) -> str:
+    """What the two tokenizers made of one text."""
+    sides = (f"{len(ids)} {change.list} starting {list(ids[:3])}" for ids in (change.candidate, change.baseline))
+    return "the tokenizer makes {} of the same text, the baseline's {}".format(*sides)
+
+
+def failure(error: Failure) -> str:
+    """The first line of an error."""
+    lines = error.message.strip().splitlines()
+    return f"{error.type}: {lines[0]}" if lines else error.type
+
+
+def notes(comparison: Comparison) -> Iterator[str]:
+    """Facts that change nothing about a verdict."""
+    if comparison.outputs and comparison.outputs.logits.masked_only:
+        yield "logits differ only at positions that the attention mask hides"
+    for change, words in _CHANGES.items():
+        for kind in _KINDS:
+            names = [state.name for state in comparison.state if (state.kind, state.change) == (kind, change)]
+            if names:
+                yield f"{kind} {words}: {some(names)}"
+    changed = [state.name for kind in _KINDS for state in comparison.changes(kind)]
+    if changed and comparison.outputs is None and comparison.shapes is None:
+        yield f"changed without any effect on the logits: {some(changed)}"
+
+
+def some(names: Sequence[str], limit: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,1 @@
+"""Tests with real uv, real transformers releases and real torch; the whole way that a user goes."""
