@@ -33,7 +33,7 @@ class Cell:
     @property
     def id(self) -> str:
         """Such as `transformers-5.2.0_torch-2.13.0`: safe as a folder and as a nox session's parameter."""
-        return "_".join(re.sub(r"[^A-Za-z0-9.+-]", "-", f"{name}-{value}") for name, value in self.axes.items())
+        return "_".join(id_part(name, value) for name, value in self.axes.items())
 
     @property
     def tags(self) -> list[str]:
@@ -44,3 +44,8 @@ class Cell:
     def title(self) -> str:
         """For people: `transformers 5.2.0, torch 2.13.0`."""
         return ", ".join(f"{name} {value}" for name, value in self.axes.items())
+
+
+def id_part(name: str, value: str) -> str:
+    """One axis value's part of a cell's id, without the underscore that joins the parts."""
+    return re.sub(r"[^A-Za-z0-9.+-]", "-", f"{name}-{value}")

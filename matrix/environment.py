@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ NOX_VARIABLE = "MATRIX_NOX"
 """Tells the engine which interpreter nox runs in: the engine's own environment has no nox."""
 
 _STAMP = ".matrix-lock"
+_ASKING = threading.Lock()
+"""Cells are resolved side by side; the question whether an index answers is asked, and its answer said, once."""
+
 _BACKEND_COMMENT = "# torch-backend: "
 
 
@@ -75,20 +79,21 @@ def lock(requirements: Sequence[str], state: State, python: str | None = None) -
     return Lock(path=path, digest=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def sync(venv: Path, wanted: Lock) -> None:
-    """Make a virtual environment hold exactly what a lock says; does nothing when it holds that already.
+def sync(venv: Path, wanted: Lock) -> bool:
+    """Make a virtual environment hold exactly what a lock says; False when it did already and nothing was done.
 
     Raises:
         EnvironmentFailure: With the installer's reason.
     """
     stamp = venv / _STAMP
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted.digest:
-        return
+        return False
     # a sync that is killed half-way must not look finished
     stamp.unlink(missing_ok=True)
     backend = ["--torch-backend", wanted.backend] if wanted.backend else []
     _uv(["pip", "sync", "--require-hashes", "--python", str(interpreter(venv)), *backend, str(wanted.path)])
     write_text(stamp, wanted.digest)
+    return True
 
 
 def fetch_package(requirement: str, folder: Path) -> None:
@@ -122,7 +127,8 @@ def uv_path() -> str:
 
 def _resolve(requirements: Sequence[str], python: str) -> str:
     needs_torch = any(re.match(r"(torch|transformers)\b", requirement) for requirement in requirements)
-    backend = "cpu" if needs_torch and _cpu_index_answers() else None
+    with _ASKING:
+        backend = "cpu" if needs_torch and _cpu_index_answers() else None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "requirements.in"
         source.write_text("\n".join(requirements) + "\n", encoding="utf-8")

@@ -44,7 +44,7 @@ def find(spec: Spec, baseline: Cell, judgements: Sequence[Judgement]) -> Iterato
 def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ...], Judgement]) -> Iterator[Finding]:
     values = spec.axes[axis].values
     start = values.index(baseline.axes[axis])
-    for line in (values[start:], values[start::-1]):
+    for line, newer in ((values[start:], True), (values[start::-1], False)):
         pairs = [(value, by_axes.get(_at(baseline, axis, value))) for value in line[1:]]
         # a value without a verdict of its own says nothing: the walk goes on over it
         judged = [(value, found) for value, found in pairs if found and found.verdict != "missing"]
@@ -54,24 +54,32 @@ def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ..
         first_bad, found = judged[bad]
         last_good = judged[bad - 1][0] if bad else line[0]
         back = next((value for value, later in judged[bad:] if later.verdict in QUIET), None)
+        along = _forward(axis, last_good, first_bad) if newer else _backward(axis, last_good, first_bad)
+        again = f", and {back} agrees again" if back else ""
         yield Finding(
             case=found.job.case.name,
             variant=found.job.variant,
             axis=axis,
             last_good=last_good,
             first_bad=first_bad,
-            sentence=_sentence(axis, found, last_good, first_bad, back) + _others(axis, baseline, found, by_axes),
+            sentence=f"{_what(found)}: {along}{again}{_others(axis, baseline, found, by_axes)}",
         )
 
 
-def _sentence(axis: str, found: Judgement, last_good: str, first_bad: str, back: str | None) -> str:
-    gone = f", and agrees again in {back}" if back else ""
-    starts = f"at the {found.stage}" if found.stage else "somewhere"
+def _what(found: Judgement) -> str:
+    """Such as `my-model/float32-eager is unstable, first at the buffers (model.rotary_emb.inv_freq)`."""
+    starts = f", first at the {found.stage}" if found.stage else ""
     place = f" ({found.where})" if found.where else ""
-    return (
-        f"{found.job.id}: {found.verdict} {starts}{place}; along {axis} the last good value is {last_good},"
-        f" the first bad one {first_bad}{gone}"
-    )
+    says = {"drift": "drifts", "unstable": "is unstable", "error": "fails on one side"}[found.verdict]
+    return f"{found.job.id} {says}{starts}{place}"
+
+
+def _forward(axis: str, last_good: str, first_bad: str) -> str:
+    return f"last good {axis} {last_good}, first bad {first_bad}"
+
+
+def _backward(axis: str, last_good: str, first_bad: str) -> str:
+    return f"{axis} {first_bad} is older than the baseline and differs from it, {last_good} agrees"
 
 
 def _others(axis: str, baseline: Cell, found: Judgement, by_axes: Mapping[tuple[str, ...], Judgement]) -> str:

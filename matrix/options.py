@@ -12,6 +12,7 @@ from typing import Any
 from matrix import spec as specs
 from matrix import table
 from matrix.case import Case, Variants
+from matrix.cell import id_part
 from matrix.errors import SpecError
 from matrix.plan import requirements, shard
 from matrix.spec import Axis, Spec
@@ -71,7 +72,7 @@ def _with_cases(options: Options, spec: Spec) -> Spec:
         cases = specs.select(cases, options.case)
     if options.shard:
         cases = shard(cases, *_shard(options.shard))
-    if not cases:
+    if options.shard and not cases:
         raise SpecError(
             "the shard holds no case", given=options.shard, next_step=f"use at most {len(spec.case)} shards"
         )
@@ -105,15 +106,12 @@ def _with_baseline(options: Options, spec: Spec) -> Spec:
     if options.baseline is None:
         return spec
     baseline = dict(spec.baseline)
+    known = {id_part(name, value): (name, value) for name, axis in spec.axes.items() for value in axis.values}
     for part in options.baseline.split("_"):
-        name, _, value = part.partition("-")
-        if value not in spec.axis(name, "--baseline").values:
-            raise SpecError(
-                "--baseline is no cell of this matrix",
-                given=part,
-                allowed=[f"{name}-{v}" for v in spec.axes[name].values],
-            )
-        baseline[name] = value
+        if part not in known:
+            raise SpecError("--baseline is no cell of this matrix", given=part, allowed=list(known))
+        axis, value = known[part]
+        baseline[axis] = value
     return replace(spec, baseline=baseline)
 
 

@@ -73,6 +73,8 @@ def plan(spec: Spec) -> Plan:
     """
     if not spec.case:
         raise SpecError("no case is selected", next_step="name a checkpoint, or add a [[case]] to the spec")
+    if not spec.axes:
+        raise SpecError("the spec has no axes", next_step="add [axes.transformers] with values, or --transformers")
     cells = [_cell(spec, values) for values in itertools.product(*(axis.values for axis in spec.axes.values()))]
     _check_ids(cells)
     skipped = tuple(Skip(cell=cell, reason=e.reason) for cell in cells if (e := _exclusion(spec, cell)))

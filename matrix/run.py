@@ -149,11 +149,12 @@ def finished(run: Run, keys: Mapping[str, Sequence[str]] | None) -> Run:
 
 def _digest(spec: Spec, keys: Mapping[str, Sequence[str]]) -> str:
     """Over everything that decides a report: the spec, the captures' keys and our own code."""
-    text = json.dumps([spec.sha256, sorted(keys.items()), _code_digest()])
+    text = json.dumps([spec.sha256, sorted(keys.items()), code_digest()])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _code_digest() -> str:
+def code_digest() -> str:
+    """Digest of our own code: what it says about the same captures may change when it does."""
     digest = hashlib.sha256()
     for folder in ("matrix", "reports"):
         for path in sorted((ROOT / folder).rglob("*")):

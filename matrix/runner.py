@@ -13,14 +13,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from matrix import environment, outcome, request
+from matrix import bytecode, environment, outcome, request
 from matrix.environment import Lock
 from matrix.errors import EnvironmentFailure
 from matrix.files import locked, read_json, write_json
 from matrix.outcome import Outcome
+from matrix.state import State
 
 _POLL_SECONDS = 0.05
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY")
@@ -38,13 +40,14 @@ def run(folder: Path, venv: Path) -> None:
     asked = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)
     with locked(venv.parent / f".{venv.name}.lock"):
         try:
-            environment.sync(venv, Lock(path=Path(asked["lock"]["path"]), digest=asked["lock"]["digest"]))
+            new = environment.sync(venv, Lock(path=Path(asked["lock"]["path"]), digest=asked["lock"]["digest"]))
         except EnvironmentFailure as error:
             outcomes = [
                 Outcome(id=job["id"], key=job["key"], status="env_failed", reason=str(error)) for job in asked["jobs"]
             ]
         else:
-            outcomes = list(_run_jobs(folder, venv, asked))
+            with bytecode.shared(venv, State().bytecode) if new else nullcontext():
+                outcomes = list(_run_jobs(folder, venv, asked))
     outcome.write(folder, asked, outcomes, time.monotonic() - start)
 
 

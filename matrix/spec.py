@@ -140,6 +140,8 @@ def read(path: Path) -> Spec:
         raise SpecError(
             "the spec cannot be read", given=f"{path} ({error.strerror})", next_step="check --spec"
         ) from None
+    except UnicodeDecodeError as error:
+        raise SpecError("the spec is not TOML", given=f"{path}: {error}") from None
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -36,6 +36,11 @@ class State:
         return self.folder / "locks"
 
     @property
+    def bytecode(self) -> Path:
+        """Compiled modules by package and version."""
+        return self.folder / "bytecode"
+
+    @property
     def digests(self) -> Path:
         """Remembered digests of large files."""
         return self.folder / "digests.json"

@@ -90,7 +90,8 @@ def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401 - retur
         return _container(origin, arguments, value, where)
     if dataclasses.is_dataclass(hint):
         return read(typing.cast("type[Any]", hint), value, where)
-    return _checked(hint, value, where)
+    # a fraction may be written as a whole number
+    return _checked(hint, float(value) if hint is float and type(value) is int else value, where)
 
 
 def _container(origin: type, arguments: tuple[Any, ...], value: object, where: str) -> object:
@@ -125,4 +126,11 @@ def _frozen(value: object) -> object:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-_TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}

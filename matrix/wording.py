@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from matrix.capture import Failure
@@ -40,7 +41,7 @@ def tokens(change: TokenChange) -> str:
 def failure(error: Failure) -> str:
     """The first line of an error."""
     lines = error.message.strip().splitlines()
-    return f"{error.type}: {lines[0]}" if lines else error.type
+    return f"{error.type}: {textwrap.shorten(lines[0], 200, placeholder=' …')}" if lines else error.type
 
 
 def notes(comparison: Comparison) -> Iterator[str]:

@@ -1,0 +1,62 @@
+"""Conditions: what was the same in every cell of a run, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from matrix.capture import Capture
+from matrix.case import Variant
+from matrix.cell import Cell
+from matrix.verdicts import Verdicts
+from reports.names import count, listing
+
+_FACTS = {"python": "Python", "torch": "torch build", "cpu": "CPU", "cpu_capability": "CPU capability", "cuda": "CUDA"}
+
+
+def environments(verdicts: Verdicts) -> list[tuple[Cell, dict[str, str]]]:
+    """Every cell that has a capture, with its facts and package versions, in the run's order."""
+    found: dict[str, Capture] = {}
+    for judged in verdicts.judgements:
+        for side in (judged.baseline, judged.candidate):
+            if side.capture:
+                found.setdefault(side.cell.id, side.capture)
+    cells = [report.cell for report in verdicts.cells if report.cell.id in found]
+    return [(cell, _facts(found[cell.id].environment)) for cell in cells]
+
+
+def differing(environments: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names of what is not the same everywhere: transformers and torch first, then the other facts, then packages."""
+    names = dict.fromkeys(name for found in environments for name in found)
+    different = {name for name in names if len({found.get(name) for found in environments}) > 1}
+    order = ["transformers", "torch", *_FACTS.values(), *sorted(names, key=str.lower)]
+    return [name for name in dict.fromkeys(order) if name in different]
+
+
+def held_fixed(verdicts: Verdicts) -> str:
+    """What was the same in every cell, as one enumeration."""
+    found = [facts for _, facts in environments(verdicts)]
+    if not found:
+        return "nothing was captured"
+    changing = set(differing(found))
+    facts = {name: found[0][name] for name in _FACTS.values() if name in found[0] and name not in changing}
+    packages = sum(name not in changing and name not in _FACTS.values() for name in found[0])
+    return ", ".join(
+        [
+            *(f"{name} {value}" for name, value in facts.items()),
+            *_options([job.variant for job in verdicts.plan.jobs]),
+            f"{count(packages, 'further package')} of one version",
+        ]
+    )
+
+
+def _facts(environment: Mapping[str, object]) -> dict[str, str]:
+    facts = {label: str(environment[key]) for key, label in _FACTS.items() if environment.get(key)}
+    versions = environment.get("versions", {})
+    return {**facts, **(versions if isinstance(versions, dict) else {})}
+
+
+def _options(variants: Sequence[Variant]) -> list[str]:
+    """Every option of the variants with the values that every cell was given."""
+    values = {f.name: [str(getattr(variant, f.name)) for variant in variants] for f in fields(Variant)}
+    return [f"{name} {listing(dict.fromkeys(taken))}" for name, taken in values.items()]

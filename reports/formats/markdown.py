@@ -1,0 +1,196 @@
+"""report.md: what a maintainer reads in an upstream bug report, in GitHub's Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from tabulate import tabulate
+
+from matrix.judge import Judgement, Verdict
+from matrix.verdicts import Verdicts
+from reports import commands, conditions, tables
+from reports.differences import Difference, Remark, agreements, differences, gaps, notes
+from reports.escape import Markdown, code, fence, link, text
+from reports.headline import detail, headline, same_ids
+from reports.names import SYMBOLS, Names, listing, names_of
+from reports.spans import span
+
+FILE = "report.md"
+TEMPLATES = Path(__file__).parent.parent / "templates"
+MAX_MESSAGES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A table and the sentence above it."""
+
+    caption: Markdown
+    table: Markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One difference as the template shows it.
+
+    Attributes:
+        title: Case, verdict and span.
+        known: Why it is expected, with a link.
+        sentences: What happens, where along which axis.
+        evidence: The earliest differing thing in every cell, then the metrics.
+        messages: Error messages, fenced.
+        notes: Facts that change nothing about the verdict.
+        command: What shows this alone.
+    """
+
+    title: Markdown
+    known: Markdown | None
+    sentences: tuple[Markdown, ...]
+    evidence: tuple[Evidence, ...]
+    messages: tuple[Markdown, ...]
+    notes: tuple[Markdown, ...]
+    command: Markdown
+
+
+def render(verdicts: Verdicts) -> str:
+    """The whole report."""
+    names = names_of(verdicts)
+    return _template().render(
+        headline=Markdown(headline(verdicts, code)),
+        columns=_columns(verdicts, names),
+        matrix=_table(tables.matrix(verdicts, names, _mark)),
+        sections=[_section(verdicts, names, difference) for difference in differences(verdicts)],
+        agreements=[_remark(verdicts, names, remark) for remark in agreements(verdicts)],
+        gaps=[_remark(verdicts, names, remark) for remark in gaps(verdicts)],
+        stale=[_stale(known.case, known.verdict, known.where, known.reason) for known in verdicts.stale],
+        cells=_table(tables.cells(verdicts, names)),
+        held_fixed=conditions.held_fixed(verdicts),
+        environment=_table(tables.environment(verdicts, names)),
+        run=verdicts.run,
+        command=fence(verdicts.run.command),
+    )
+
+
+def _template() -> jinja2.Template:
+    """The template; whatever it prints is escaped unless it is Markdown already."""
+    environment = jinja2.Environment(  # noqa: S701 - escaped for Markdown by finalize, where HTML's rules do not hold
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markdown) else text(value),
+    )
+    return environment.get_template("report.md.j2")
+
+
+def _mark(verdict: Verdict, known: bool) -> str:  # noqa: FBT001 - the signature of tables.Mark
+    return f"{SYMBOLS[verdict]} {verdict}{' (known)' if known else ''}"
+
+
+def _columns(verdicts: Verdicts, names: Names) -> str:
+    """What the matrix's columns are, and what they share."""
+    axes = listing(names.axes or tuple(verdicts.plan.baseline.axes))
+    fixed = listing(f"{axis} {value}" for axis, value in names.fixed.items()) if names.axes and names.fixed else ""
+    return f"Columns: {axes}{f'; {fixed} everywhere' if fixed else ''}. Every cell is compared with the baseline, bit for bit."
+
+
+def _section(verdicts: Verdicts, names: Names, difference: Difference) -> Section:
+    where = detail(difference, code)
+    says = "works, while the baseline fails," if difference.in_baseline else difference.verdict
+    title = f"{SYMBOLS[difference.verdict]} {difference.case}: {says} {span(verdicts, names, difference.judgements)}"
+    return Section(
+        title=Markdown(f"{title}, {where}" if where and difference.stage != "tokens" else title),
+        known=_known(difference),
+        sentences=tuple(_sentences(verdicts, names, difference)),
+        evidence=tuple(_evidence(verdicts, names, difference)),
+        messages=tuple(_messages(difference)),
+        notes=tuple(_remark(verdicts, names, remark) for remark in notes(difference)),
+        command=fence(commands.reproduce(verdicts, difference)),
+    )
+
+
+def _known(difference: Difference) -> Markdown | None:
+    if difference.known is None:
+        return None
+    more = f" ({link('more', difference.known.link)})" if difference.known.link else ""
+    return Markdown(text(difference.known.reason) + more)
+
+
+def _sentences(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Markdown]:
+    """Where it starts, per axis, and what one comparison looks like."""
+    said: dict[str, list[str]] = {}
+    variants = {job.variant for job in difference.jobs}
+    for finding in verdicts.findings:
+        if finding.case == difference.case and finding.variant in variants:
+            sentence = finding.sentence.removeprefix(f"{finding.case}/{finding.variant.id}: ")
+            said.setdefault(sentence, []).append(names.variant(finding.variant))
+    for sentence, under in said.items():
+        yield Markdown(f"{text(listing(under))}: {text(sentence)}.")
+    first = difference.first
+    yield Markdown(
+        f"{text(names.cell(first.candidate.cell))}, {text(names.variant(first.job.variant))}: {text(first.summary)}."
+    )
+    for sentence in same_ids(difference.judgements):
+        yield Markdown(f"{sentence[0].upper()}{sentence[1:]}.")
+
+
+def _evidence(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Evidence]:
+    """The earliest differing thing in every cell, then how far the logits lie apart."""
+    variant, where = names.variant(difference.first.job.variant), code(difference.where or "")
+    match difference.stage if difference.first.comparison else None:
+        case "parameters" | "buffers":
+            changing = "; another load may hold other values" if difference.verdict == "unstable" else ""
+            caption = f"First values of {where} in every cell ({text(variant)}{changing}):"
+            yield Evidence(caption=Markdown(caption), table=_table(tables.state(verdicts, names, difference)))
+        case "tokens":
+            caption = f"Ids of every cell by position ({text(variant)}):"
+            yield Evidence(caption=Markdown(caption), table=_table(tables.tokens(verdicts, names, difference)))
+        case "config":
+            caption = Markdown("Config keys that both sides have, with different values:")
+            yield Evidence(caption=caption, table=_table(tables.config(names, difference)))
+        case _:
+            pass
+    if metrics := _table(tables.metrics(names, difference.judgements)):
+        yield Evidence(caption=Markdown("Logits against the baseline's, KL divergence in nats:"), table=metrics)
+
+
+def _messages(difference: Difference) -> Iterator[Markdown]:
+    """The distinct error messages, bounded."""
+    failures = [(j.baseline if difference.in_baseline else j.candidate).capture for j in difference.judgements]
+    said = dict.fromkeys(
+        f"{capture.failure.type}: {capture.failure.message}" for capture in failures if capture and capture.failure
+    )
+    yield from [fence(message) for message in said][:MAX_MESSAGES]
+    if len(said) > MAX_MESSAGES:
+        yield text(f"… and {len(said) - MAX_MESSAGES} more messages, in report.json")
+
+
+def _remark(verdicts: Verdicts, names: Names, remark: Remark) -> Markdown:
+    place = span(verdicts, names, remark.judgements) if _judged(remark.judgements) else _cells(names, remark.judgements)
+    return Markdown(f"{text(remark.case)}, {text(place)}: {text(remark.sentence)}")
+
+
+def _judged(found: Sequence[Judgement]) -> bool:
+    return all(judged.verdict != "missing" for judged in found)
+
+
+def _cells(names: Names, found: Sequence[Judgement]) -> str:
+    return "in " + listing(names.cell(judged.candidate.cell) for judged in found)
+
+
+def _stale(case: str, verdict: str, where: str | None, reason: str) -> Markdown:
+    place = f" at {code(where)}" if where else ""
+    return Markdown(f"{text(case)}: {verdict}{place}, expected because {text(reason)}")
+
+
+def _table(table: pd.DataFrame) -> Markdown:
+    """A GitHub table of escaped text; nothing for a table without rows."""
+    if table.empty:
+        return Markdown("")
+    safe = table.map(text).rename(columns=text)
+    # disable_numparse: "2.10" is a version, not 2.1
+    return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", showindex=False, disable_numparse=True))

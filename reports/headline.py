@@ -1,0 +1,136 @@
+"""The headline: what a run found, in sentences that can be said out loud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from matrix.judge import Judgement
+from matrix.verdicts import Verdicts
+from reports.differences import Difference, differences
+from reports.names import Names, count, listing, names_of
+from reports.spans import span
+
+Quote = Callable[[str], str]
+"""How a format marks the name of a tensor, a key or an error."""
+
+MAX_CASES = 5
+
+_VERBS = {"drift": "drifts", "unstable": "is unstable", "error": "fails"}
+_NOUNS = {"config": "config key", "parameters": "parameter", "buffers": "buffer"}
+
+
+def headline(verdicts: Verdicts, quote: Quote = str) -> str:
+    """Everything that matters about a run in one short paragraph.
+
+    Args:
+        verdicts: The judged run.
+        quote: Marks foreign names; plain by default.
+    """
+    names, found = names_of(verdicts), differences(verdicts)
+    sentences = [
+        _changes(verdicts, names, found, quote) if found else _agreement(verdicts, names),
+        *_known(found),
+        *_missing(verdicts, names),
+        *_stale(verdicts),
+    ]
+    return " ".join(sentences)
+
+
+def phrase(verdicts: Verdicts, names: Names, difference: Difference, quote: Quote = str) -> str:
+    """One difference: `is unstable since 5.2.0 (buffer inv_freq)`."""
+    verb = "works, while the baseline fails," if difference.in_baseline else _VERBS[difference.verdict]
+    what = detail(difference, quote)
+    return f"{verb} {span(verdicts, names, difference.judgements)}" + (f" ({what})" if what else "")
+
+
+def detail(difference: Difference, quote: Quote = str) -> str:
+    """What differs first, and for other tokens what the model does with the baseline's."""
+    where = quote(difference.where) if difference.where else ""
+    match difference.stage:
+        case "tokens":
+            return "; ".join(["tokens differ first", *same_ids(difference.judgements)])
+        case "config" | "parameters" | "buffers" as stage:
+            return f"{_NOUNS[stage]} {where}"
+        case "logits" if difference.verdict == "drift":
+            return "same parameters and buffers, other logits"
+        case "generation" if difference.verdict == "drift":
+            return f"same logits, greedy {where} differs"
+        case None:
+            return where
+        case stage:
+            return f"at {stage}: {where}" if where else f"at {stage}"
+
+
+def same_ids(found: Sequence[Judgement]) -> Iterator[str]:
+    """What becomes of the model when every cell is given the baseline's ids."""
+    again = dict.fromkeys(judged.same_ids.verdict for judged in found if judged.same_ids)
+    for verdict in again:
+        yield {
+            "identical": "with the baseline's ids the model is identical",
+            "missing": "with the baseline's ids there is nothing to compare",
+            "error": "with the baseline's ids the model fails",
+            "noise": "with the baseline's ids the model agrees up to rounding",
+        }.get(verdict, f"with the baseline's ids the model still differs ({verdict})")
+
+
+def _changes(verdicts: Verdicts, names: Names, found: Sequence[Difference], quote: Quote) -> str:
+    changed = list(dict.fromkeys(difference.case for difference in found))
+    phrases = [f"{difference.case} {phrase(verdicts, names, difference, quote)}" for difference in found]
+    more = [f"and {len(phrases) - MAX_CASES} more"] if len(phrases) > MAX_CASES else []
+    total = len(verdicts.run.spec.case)
+    verb = "changes" if len(changed) == 1 else "change"
+    lead = f"{len(changed)} of {count(total, 'case')} {verb} {_between(verdicts, names, found)}"
+    return f"{lead}: {', '.join(phrases[:MAX_CASES] + more)}."
+
+
+def _between(verdicts: Verdicts, names: Names, found: Sequence[Difference]) -> str:
+    """`between transformers 4.57.6 and 5.23.0`: the baseline and the last value on the side that changes."""
+    baseline = verdicts.plan.baseline
+    if len(names.axes) != 1:
+        return f"against {baseline.title}"
+    axis = names.axes[0]
+    order = verdicts.run.spec.axes[axis].values
+    base = order.index(baseline.axes[axis])
+    places = [order.index(cell.axes[axis]) for difference in found for cell in difference.cells]
+    low, high = (0 if min(places) < base else base), (len(order) - 1 if max(places) > base else base)
+    return f"between {axis} {order[low]} and {order[high]}"
+
+
+def _agreement(verdicts: Verdicts, names: Names) -> str:
+    """What is said when nothing changed: as much as was compared, no more."""
+    compared = [judged for judged in verdicts.judgements if judged.verdict != "missing"]
+    cases = list(dict.fromkeys(judged.job.case.name for judged in compared))
+    if not compared:
+        return "Nothing could be compared."
+    total = len(verdicts.run.spec.case)
+    who = f"All {total} cases" if len(cases) == total > 1 else f"{len(cases)} of {count(total, 'case')}"
+    who = f"The case {cases[0]}" if total == 1 else who
+    rounded = any(judged.verdict == "noise" for judged in compared)
+    verb = "agree" if rounded else "are identical" if len(cases) > 1 else "is identical"
+    verb = f"{verb}s up to rounding" if rounded and len(cases) == 1 else f"{verb} up to rounding" if rounded else verb
+    cells = [verdicts.plan.baseline, *(judged.candidate.cell for judged in compared)]
+    shown = [report.cell for report in verdicts.cells if report.cell in cells]
+    prefix = "transformers " if names.axes in {(), ("transformers",)} else ""
+    return f"{who} {verb} in {prefix}{listing(names.cell(cell) for cell in shown)}."
+
+
+def _known(found: Sequence[Difference]) -> Iterator[str]:
+    known = [difference.case for difference in found if difference.known]
+    new = [difference.case for difference in found if not difference.known]
+    if known and new:
+        yield f"Known: {listing(known)}. New: {listing(new)}."
+    elif known:
+        yield {1: "It is known.", 2: "Both are known."}.get(len(known), f"All {len(known)} are known.")
+
+
+def _missing(verdicts: Verdicts, names: Names) -> Iterator[str]:
+    absent = [judged for judged in verdicts.judgements if judged.verdict == "missing"]
+    if absent:
+        where = listing(dict.fromkeys(names.cell(judged.candidate.cell) for judged in absent))
+        yield f"{len(absent)} of {count(len(verdicts.judgements), 'comparison')} could not be made, in {where}."
+
+
+def _stale(verdicts: Verdicts) -> Iterator[str]:
+    if verdicts.stale:
+        cases = listing(known.case for known in verdicts.stale)
+        yield f"Expected but no longer found: {count(len(verdicts.stale), 'known verdict')} of {cases}."

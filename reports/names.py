@@ -1,0 +1,85 @@
+"""Names for people: how a report calls cells, variants and verdicts, as short as this run allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from matrix.case import Variant
+from matrix.cell import Cell
+from matrix.judge import Verdict
+from matrix.verdicts import Verdicts
+
+SYMBOLS: dict[Verdict, str] = {
+    "identical": "✅",
+    "noise": "≈",
+    "drift": "❌",
+    "unstable": "⚠️",
+    "error": "💥",
+    "missing": "❔",
+}
+
+SEVERITY: tuple[Verdict, ...] = ("identical", "noise", "drift", "unstable", "error", "missing")
+"""From harmless to worst; nothing to compare is the last, because it hides any of the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What tells the cells and variants of one run apart.
+
+    Attributes:
+        axes: Axes with more than one value.
+        fixed: Axis → its one value, for the others.
+        options: Options of a variant that take more than one value.
+    """
+
+    axes: tuple[str, ...]
+    fixed: dict[str, str]
+    options: tuple[str, ...]
+
+    def value(self, axis: str, value: str) -> str:
+        """A value of one axis: a transformers release needs no further word where nothing else varies."""
+        return value if self.axes in {(), ("transformers",)} and axis == "transformers" else f"{axis} {value}"
+
+    def cell(self, cell: Cell) -> str:
+        """Such as `5.2.0`, or `5.2.0 · torch 2.6.0`."""
+        first, *others = self.axes or tuple(cell.axes)[:1]
+        head = cell.axes[first] if first == "transformers" else f"{first} {cell.axes[first]}"
+        return " · ".join([head, *(f"{axis} {cell.axes[axis]}" for axis in others)])
+
+    def variant(self, variant: Variant) -> str:
+        """Such as `eager`, where nothing but the attention kernel varies."""
+        return "-".join(str(getattr(variant, option)) for option in self.options) or variant.id
+
+
+def names_of(verdicts: Verdicts) -> Names:
+    """Look at a run's cells and jobs for what varies."""
+    cells = [report.cell for report in verdicts.cells]
+    variants = [job.variant for job in verdicts.plan.jobs]
+    axes = verdicts.plan.baseline.axes
+    varying = tuple(axis for axis in axes if len({cell.axes[axis] for cell in cells}) > 1)
+    options = [field.name for field in fields(Variant)]
+    return Names(
+        axes=varying,
+        fixed={axis: value for axis, value in axes.items() if axis not in varying},
+        options=tuple(name for name in options if len({getattr(variant, name) for variant in variants}) > 1),
+    )
+
+
+def listing(items: Iterable[str], *, limit: int = 6) -> str:
+    """`a`, `a and b`, `a, b and c`; beyond the limit `a, b and 7 more`. Repeated items are named once."""
+    known = list(dict.fromkeys(items))
+    if len(known) > limit:
+        known = [*known[: limit - 1], f"{len(known) - limit + 1} more"]
+    *first, last = known or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The gravest of several verdicts."""
+    return max(verdicts, key=SEVERITY.index)

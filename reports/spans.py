@@ -1,0 +1,52 @@
+"""Spans: which cells and variants something holds for, in as few words as are true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matrix.judge import Judgement
+from matrix.verdicts import Verdicts
+from reports.differences import concerned
+from reports.names import Names, listing
+
+
+def span(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
+    """Such as `since 5.2.0`, `up to 4.48.0`, `in 5.2.0 and 5.23.0`, `since 5.2.0 under sdpa`.
+
+    "Since" and "up to" are only said of an axis along which every judged cell of the case, whatever its other axes,
+    agrees with them.
+    """
+    return f"{_cells(verdicts, names, found)}{_variants(verdicts, names, found)}"
+
+
+def _cells(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
+    shown = {judged.candidate.cell.id for judged in found}
+    judged_cells = [judged.candidate.cell for judged in concerned(verdicts, found[0].job.case.name)]
+    for axis in names.axes:
+        values = {judged.candidate.cell.axes[axis] for judged in found}
+        alike = {cell.id for cell in judged_cells if cell.axes[axis] in values}
+        tested = {cell.axes[axis] for cell in judged_cells}
+        if alike == shown and (phrase := _along(verdicts, names, axis, values, tested)):
+            return phrase
+    return "in " + listing(names.cell(judged.candidate.cell) for judged in found)
+
+
+def _along(verdicts: Verdicts, names: Names, axis: str, values: set[str], tested: set[str]) -> str | None:
+    """The phrase for an unbroken stretch that starts next to the baseline's side and ends with the axis."""
+    order = verdicts.run.spec.axes[axis].values
+    base = order.index(verdicts.plan.baseline.axes[axis])
+    for side, word, doubt in ((order[base + 1 :], "since", "at the latest"), (order[:base][::-1], "up to", "at least")):
+        line = [value for value in side if value in tested]
+        bad = [value for value in line if value in values]
+        if values <= set(line) and bad == line[len(line) - len(bad) :]:
+            good = line[len(line) - len(bad) - 1 : len(line) - len(bad)]
+            between = side[side.index(good[0]) + 1 if good else 0 : side.index(bad[0])]
+            return f"{word} {names.value(axis, bad[0])}" + (f" {doubt}" if between else "")
+    return None
+
+
+def _variants(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
+    case = found[0].job.case.name
+    every = {job.variant.id for job in verdicts.plan.jobs if job.case.name == case}
+    shown = {judged.job.variant.id for judged in found}
+    return "" if shown == every else " under " + listing(names.variant(judged.job.variant) for judged in found)

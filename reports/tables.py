@@ -1,0 +1,200 @@
+"""Tables: a judged run as data frames of text, ready for any format; nothing here is Markdown and nothing is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import pandas as pd
+
+from matrix.capture import Capture, TensorState
+from matrix.cell import Cell
+from matrix.compare import OutputDifference
+from matrix.judge import Judgement, Verdict
+from matrix.plan import Job
+from matrix.verdicts import CellReport, Verdicts
+from reports import conditions, numbers
+from reports.differences import Difference
+from reports.names import Names, listing, worst
+
+Mark = Callable[[Verdict, bool], str]
+"""How a format writes a verdict; the flag says whether it is known."""
+
+MAX_IDS = 12
+MAX_KEYS = 8
+_IDS_BEFORE = 3
+
+
+def matrix(verdicts: Verdicts, names: Names, mark: Mark) -> pd.DataFrame:
+    """One row per case, or per variant where the variants' verdicts differ; one column per cell."""
+    rows = [row for case in verdicts.run.spec.case for row in _case_rows(verdicts, names, case.name, mark)]
+    table = pd.DataFrame(rows)
+    return table if names.options else table.drop(columns="variant")
+
+
+def cells(verdicts: Verdicts, names: Names) -> pd.DataFrame:
+    """Cells that lack at least one capture, and why."""
+    lacking = [report for report in in_order(verdicts) if report.status != "captured" or report.reason]
+    rows = [{"cell": names.cell(r.cell), "status": r.status, "reason": r.reason or numbers.ABSENT} for r in lacking]
+    return pd.DataFrame(rows, columns=["cell", "status", "reason"])
+
+
+def state(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:
+    """The first values of the earliest differing tensor in every cell, and digests of the whole."""
+    job, where = difference.jobs[0], difference.where or ""
+    held = {label: _tensor(capture, where) for label, capture in sides(verdicts, names, job)}
+    rows = max((len(tensor.head) for tensor in held.values() if tensor), default=0)
+    index = [*(f"[{row}]" for row in range(rows)), "sha256"]
+    return pd.DataFrame({"element": index, **{label: _values(tensor, rows) for label, tensor in held.items()}})
+
+
+def tokens(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:
+    """Every cell's ids around the first position that differs, one row per cell."""
+    change = difference.first.comparison.tokens if difference.first.comparison else None
+    if change is None:
+        return pd.DataFrame()
+    start = max(0, change.position - _IDS_BEFORE) if change.position >= MAX_IDS else 0
+    window = range(start, start + MAX_IDS)
+    rows = []
+    for label, capture in sides(verdicts, names, difference.jobs[0]):
+        lists = capture.tokens.lists.get(change.list, ()) if capture.tokens else ()
+        ids = lists[change.row] if change.row < len(lists) else ()
+        shown = {str(place): str(ids[place]) if place < len(ids) else "" for place in window}
+        rows.append({"cell": label, **shown, "length": str(len(ids))})
+    table = pd.DataFrame(rows)
+    # positions that no cell has
+    return table.loc[:, [column for column in table.columns if (table[column] != "").any()]]
+
+
+def config(names: Names, difference: Difference) -> pd.DataFrame:
+    """Config keys whose values differ, in the baseline and in every cell that shows the difference."""
+    columns: dict[str, dict[str, str]] = {}
+    for judged in difference.judgements:
+        for change in judged.comparison.config[:MAX_KEYS] if judged.comparison else ():
+            columns.setdefault(_baseline_label(names, judged.baseline.cell), {})[change.key] = repr(change.baseline)
+            columns.setdefault(names.cell(judged.candidate.cell), {})[change.key] = repr(change.candidate)
+    table = pd.DataFrame(columns).fillna("as the baseline")
+    return table.rename_axis("key").reset_index()
+
+
+def metrics(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
+    """How far the logits lie from the baseline's, one row per variant and cell that was compared."""
+    rows = [
+        {
+            **({"variant": names.variant(judged.job.variant)} if names.options else {}),
+            "cell": names.cell(judged.candidate.cell),
+            **_metrics(judged.comparison.outputs),
+            "first other greedy token": _or_none(judged.comparison.generation),
+        }
+        for judged in judgements
+        if judged.comparison and judged.comparison.outputs
+    ]
+    return pd.DataFrame(rows)
+
+
+def environment(verdicts: Verdicts, names: Names) -> pd.DataFrame:
+    """What differs between the cells' environments: a package, Python, torch or the CPU per row."""
+    facts = {names.cell(cell): found for cell, found in conditions.environments(verdicts)}
+    differing = conditions.differing(list(facts.values()))
+    columns = {label: [found.get(name, numbers.ABSENT) for name in differing] for label, found in facts.items()}
+    return pd.DataFrame({"package": differing, **columns})
+
+
+def in_order(verdicts: Verdicts) -> list[CellReport]:
+    """Every cell, excluded ones too, sorted as the spec writes the axes' values."""
+    axes = verdicts.run.spec.axes
+    return sorted(verdicts.cells, key=lambda r: [axes[name].values.index(value) for name, value in r.cell.axes.items()])
+
+
+def sides(verdicts: Verdicts, names: Names, job: Job) -> Iterator[tuple[str, Capture]]:
+    """Every cell's complete capture of one job under the cell's name, in the spec's order."""
+    found = [judged for judged in verdicts.judgements if judged.job.id == job.id]
+    captures = {judged.candidate.cell.id: judged.candidate.captured for judged in found}
+    baseline = verdicts.plan.baseline
+    if found:
+        captures[baseline.id] = found[0].baseline.captured
+    for report in in_order(verdicts):
+        if capture := captures.get(report.cell.id):
+            is_baseline = report.cell.id == baseline.id
+            yield _baseline_label(names, report.cell) if is_baseline else names.cell(report.cell), capture
+
+
+def _case_rows(verdicts: Verdicts, names: Names, case: str, mark: Mark) -> Iterator[dict[str, str]]:
+    jobs = [job for job in verdicts.plan.jobs if job.case.name == case]
+    rows = [_row(verdicts, names, job, mark) for job in jobs]
+    if all(row == rows[0] for row in rows):
+        rows, variants = rows[:1], [listing(names.variant(job.variant) for job in jobs)]
+    else:
+        variants = [names.variant(job.variant) for job in jobs]
+    for variant, row in zip(variants, rows, strict=True):
+        yield {"case": case, "variant": variant, **row}
+
+
+def _row(verdicts: Verdicts, names: Names, job: Job, mark: Mark) -> dict[str, str]:
+    found = {judged.candidate.cell.id: judged for judged in verdicts.judgements if judged.job.id == job.id}
+    row = {}
+    for report in in_order(verdicts):
+        judged = found.get(report.cell.id)
+        if report.cell.id == verdicts.plan.baseline.id:
+            row[names.cell(report.cell)] = _baseline_mark(found.values())
+        elif judged:
+            row[names.cell(report.cell)] = mark(judged.verdict, judged.known is not None)
+        else:
+            row[names.cell(report.cell)] = report.status
+    return row
+
+
+def _baseline_mark(found: Iterable[Judgement]) -> str:
+    broken = {judged.baseline.status for judged in found if not judged.baseline.captured}
+    return f"baseline ({listing(sorted(broken))})" if broken else "baseline"
+
+
+def _baseline_label(names: Names, cell: Cell) -> str:
+    return f"{names.cell(cell)} (baseline)"
+
+
+def _tensor(capture: Capture, name: str) -> TensorState | None:
+    return next((held for held in (*capture.parameters, *capture.buffers) if held.name == name), None)
+
+
+def _values(tensor: TensorState | None, rows: int) -> list[str]:
+    if tensor is None:
+        return [numbers.ABSENT] * (rows + 1)
+    shown = [numbers.element(value, tensor.dtype) for value in tensor.head]
+    return [*shown, *[""] * (rows - len(shown)), tensor.sha256[:8]]
+
+
+def _metrics(outputs: OutputDifference) -> dict[str, str]:
+    values, logits = outputs.values, outputs.logits
+    before, after = numbers.pair(values.baseline_value, values.candidate_value)
+    agreeing = logits.positions - logits.flip_count
+    return {
+        "largest difference": numbers.size(values.max_abs),
+        "at": _place(outputs),
+        "baseline → candidate": f"{before} → {after}",
+        "relative L2": numbers.size(values.l2_rel),
+        "cosine": numbers.cosine(values.cosine, values.one_minus_cosine),
+        "KL max / mean": f"{numbers.size(logits.kl_max)} / {numbers.size(logits.kl_mean)}",
+        "same argmax": f"{numbers.share(logits.argmax_agreement)} ({agreeing} of {logits.positions})",
+        "top-5 overlap": numbers.share(logits.top5_overlap),
+        "by position": "last only" if outputs.last_only else _by_position(logits.max_abs_by_position),
+    }
+
+
+def _place(outputs: OutputDifference) -> str:
+    at = outputs.values.max_abs_at
+    if at is None:
+        return numbers.ABSENT
+    # sides with different ids were compared at their last position alone
+    return str([at[0], "last", *at[2:]]).replace("'", "") if outputs.last_only else str(list(at))
+
+
+def _by_position(peaks: Sequence[float]) -> str:
+    """Where along the sequence the difference begins and where it is largest."""
+    first = next((place for place, peak in enumerate(peaks) if peak), None)
+    if first is None:
+        return numbers.ABSENT
+    return f"first {first}, largest {max(range(len(peaks)), key=peaks.__getitem__)}"
+
+
+def _or_none(step: int | None) -> str:
+    return "none" if step is None else str(step)

@@ -1,0 +1,182 @@
+"""The command line becomes one whole spec, checked as strictly as the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix import options, plan
+from matrix.errors import SpecError
+from matrix.spec import Spec
+from tests.matrix.builders import small_spec
+
+CASES = [{"name": name, "checkpoint": name} for name in ("one", "two", "three")]
+
+
+def _apply(*arguments: str, **changes: Any) -> Spec:  # noqa: ANN401 - what a spec may hold
+    return options.apply(options.parse(arguments), small_spec(**{"case": CASES, **changes}))
+
+
+def _names(spec: Spec) -> list[str]:
+    return [case.name for case in spec.case]
+
+
+def _refusal(*arguments: str, **changes: Any) -> str:  # noqa: ANN401 - what a spec may hold
+    with pytest.raises(SpecError) as caught:
+        _apply(*arguments, **changes)
+    return str(caught.value)
+
+
+def test_help_names_every_option_and_exit_code_and_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options.parse(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    stable = "spec transformers torch case dtype attention baseline profile jobs shard run-id fresh".split()
+    assert [name for name in stable if f"--{name}" not in text] == []
+    assert "3 no usable" in text
+
+
+@pytest.mark.parametrize("arguments", [["--nope"], ["--jobs", "many"], ["--case"], ["--generate", "x"]])
+def test_a_wrong_use_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options.parse(arguments)
+    assert ended.value.code == 2
+    assert "nox -s matrix --" in capsys.readouterr().err
+
+
+def test_no_arguments_change_nothing() -> None:
+    assert _apply() == _apply(*[])
+    assert _names(_apply()) == ["one", "two", "three"]
+
+
+def test_options_and_checkpoints_may_be_mixed() -> None:
+    parsed = options.parse(["./a", "--jobs", "2", "./b", "--fresh"])
+    assert (parsed.checkpoints, parsed.jobs, parsed.fresh) == (("./a", "./b"), 2, True)
+
+
+def test_cases_are_selected_in_the_specs_order() -> None:
+    assert _names(_apply("--case", "three", "one")) == ["one", "three"]
+
+
+def test_a_case_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    assert "allowed: one, two, three" in _refusal("--case", "four")
+
+
+def test_a_profile_that_does_not_exist_is_refused() -> None:
+    assert "there is no such profile" in _refusal("--profile", "full")
+
+
+@pytest.mark.parametrize(("shard", "names"), [("1/2", ["one", "three"]), ("2/2", ["two"]), ("3/3", ["three"])])
+def test_a_shard_is_every_nth_case(shard: str, names: list[str]) -> None:
+    assert _names(_apply("--shard", shard)) == names
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1/0", "1", "a/b", "-1/2", "1/2/3"])
+def test_a_shard_that_is_none_is_refused(shard: str) -> None:
+    message = _refusal(f"--shard={shard}")
+    assert "--shard is not I/N" in message
+    assert shard in message
+
+
+def test_a_shard_without_a_case_is_refused_with_the_largest_count() -> None:
+    message = _refusal("--shard", "4/4")
+    assert "the shard holds no case" in message
+    assert "at most 3 shards" in message
+
+
+def test_a_spec_without_cases_is_refused_by_the_plan_not_blamed_on_a_shard() -> None:
+    with pytest.raises(SpecError, match="no case is selected"):
+        plan.plan(_apply(case=[]))
+
+
+def test_a_shard_keeps_the_environments_of_the_whole_spec() -> None:
+    cases = [{**case, "requirements": [f"needs-{case['name']}"]} for case in CASES]
+    whole, part = _apply(case=cases), _apply("--shard", "2/3", case=cases)
+    assert plan.plan(part).cells == plan.plan(whole).cells
+
+
+def test_releases_replace_an_axis_and_a_baseline_that_is_gone_gives_way_to_the_first() -> None:
+    spec = _apply("--transformers", "4.0", "5.0")
+    assert spec.axes["transformers"].values == ("4.0", "5.0")
+    assert plan.plan(spec).baseline.axes == {"transformers": "4.0", "torch": "9.0"}
+
+
+def test_an_axis_that_the_spec_lacks_is_added() -> None:
+    spec = _apply("--torch", "9.0", axes={"transformers": {"values": ["1.0"]}}, baseline={})
+    assert spec.axes["torch"].values == ("9.0",)
+
+
+def test_a_release_that_is_none_is_refused() -> None:
+    assert "is not a release" in _refusal("--transformers", "latest")
+    assert "appears twice" in _refusal("--transformers", "4.0", "4.0")
+
+
+def test_dtype_and_attention_override_the_cases_own() -> None:
+    own = [{**CASES[0], "variants": {"attention": ["default"]}}]
+    spec = _apply("--attention", "sdpa", "--dtype", "bfloat16", "float64", case=own)
+    assert [job.variant.id for job in plan.plan(spec).jobs] == ["bfloat16-sdpa", "float64-sdpa"]
+
+
+def test_a_dtype_that_does_not_exist_is_refused() -> None:
+    assert "float32, bfloat16, float16, float64" in _refusal("--dtype", "float31")
+
+
+@pytest.mark.parametrize("baseline", ["transformers-2.0", "transformers-2.0_torch-9.0"])
+def test_a_baseline_is_a_cell_or_a_part_of_one(baseline: str) -> None:
+    assert plan.plan(_apply("--baseline", baseline)).baseline.id == "transformers-2.0_torch-9.0"
+
+
+MODES = {
+    "transformers": {"values": ["1.0"]},
+    "CPU_MODE": {"values": ["no avx_2", "default"], "kind": "env"},
+}
+
+
+def test_every_cells_id_is_a_baseline() -> None:
+    cells = plan.plan(_apply(axes=MODES, baseline={})).cells
+    chosen = [plan.plan(_apply("--baseline", cell.id, axes=MODES, baseline={})).baseline.id for cell in cells]
+    assert chosen == [cell.id for cell in cells]
+
+
+@pytest.mark.parametrize("baseline", ["transformers-7.0", "jax-1.0", "2.0", "", "transformers-2.0_torch-7.0"])
+def test_a_baseline_that_is_no_cell_is_refused(baseline: str) -> None:
+    message = _refusal("--baseline", baseline)
+    assert "--baseline" in message
+    assert "allowed: " in message
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "name"),
+    [
+        ("./my-model/", "my-model"),
+        ("weights/model.Q4_1.gguf", "model.Q4_1.gguf"),
+        ("hub:org/name@main", "name-main"),
+        ("package:x==1/a/b.gguf", "b.gguf"),
+        (".", "checkpoint"),
+        ("/tmp/mödel x", "m-del-x"),
+    ],
+)
+def test_a_checkpoint_replaces_the_cases_under_a_safe_name(checkpoint: str, name: str) -> None:
+    assert _names(_apply(checkpoint)) == [name]
+
+
+def test_a_local_checkpoint_is_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _apply("model").case[0].checkpoint == str(tmp_path / "model")
+    assert _apply("hub:org/name").case[0].checkpoint == "hub:org/name"
+
+
+def test_options_for_ones_own_checkpoint_reach_its_case() -> None:
+    case = _apply("./m", "--text", "a b", "--auto-class", "AutoModel", "--generate", "3", "--trust-remote-code").case[0]
+    assert (case.text, case.auto_class, case.generate, case.trust_remote_code) == (("a b",), "AutoModel", 3, True)
+
+
+def test_two_checkpoints_of_one_name_are_refused() -> None:
+    assert "a case name appears twice" in _refusal("a/model", "b/model")
+
+
+def test_a_selection_applies_to_ones_own_checkpoints() -> None:
+    assert _names(_apply("./m", "./n", "--case", "n")) == ["n"]

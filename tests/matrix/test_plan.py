@@ -1,0 +1,97 @@
+"""A plan lays out every cell and every job, and refuses what cannot be laid out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from matrix import plan
+from matrix.case import Case
+from matrix.errors import SpecError
+from matrix.plan import Plan
+from tests.matrix.builders import small_spec
+
+TWO = {"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}}
+
+
+def _plan(**changes: Any) -> Plan:  # noqa: ANN401 - what a spec may hold
+    return plan.plan(small_spec(**changes))
+
+
+def test_cells_are_every_combination_of_the_axes_in_order() -> None:
+    assert [cell.id for cell in _plan(axes=TWO).cells] == [
+        "transformers-1.0_torch-8.0",
+        "transformers-1.0_torch-9.0",
+        "transformers-2.0_torch-8.0",
+        "transformers-2.0_torch-9.0",
+    ]
+
+
+def test_an_axis_goes_where_its_kind_says() -> None:
+    axes = {
+        "transformers": {"values": ["1.0"]},
+        "python": {"values": ["3.12"], "kind": "python"},
+        "MODE": {"values": ["fast"], "kind": "env"},
+    }
+    (cell,) = _plan(axes=axes, baseline={}).cells
+    assert cell.requirements == ("transformers==1.0", "safetensors")
+    assert (cell.python, dict(cell.environ)) == ("3.12", {"MODE": "fast"})
+
+
+@pytest.mark.parametrize(
+    ("case", "needs"),
+    [
+        ({}, ("safetensors",)),
+        ({"checkpoint": "x.gguf"}, ("accelerate", "gguf", "safetensors")),
+        ({"load": {"device_map": "auto"}}, ("accelerate", "safetensors")),
+        ({"requirements": ("einops>=0.7",)}, ("einops>=0.7", "safetensors")),
+    ],
+)
+def test_an_environment_holds_what_its_cases_need(case: dict[str, Any], needs: tuple[str, ...]) -> None:
+    assert plan.requirements((Case(**{"name": "a", "checkpoint": "a", **case}),)) == needs
+
+
+def test_jobs_are_cases_under_their_own_variants() -> None:
+    cases = [
+        {"name": "a", "checkpoint": "a", "variants": {"attention": ["default"]}},
+        {"name": "b", "checkpoint": "b", "variants": {"dtype": ["bfloat16", "float32"]}},
+    ]
+    ids = [job.id for job in _plan(case=cases).jobs]
+    assert ids == ["a/float32-default", "b/bfloat16-eager", "b/float32-eager"]
+
+
+def test_excluded_cells_are_skipped_with_the_reason() -> None:
+    made = _plan(axes=TWO, exclude=[{"cells": {"transformers": "<2", "torch": "8.0"}, "reason": "too old"}])
+    assert [(skip.cell.id, skip.reason) for skip in made.skipped] == [("transformers-1.0_torch-8.0", "too old")]
+    assert len(made.cells) == 3
+
+
+def test_the_baseline_takes_the_first_value_of_an_axis_it_does_not_name() -> None:
+    assert _plan(axes=TWO, baseline={"transformers": "2.0"}).baseline.id == "transformers-2.0_torch-8.0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"case": []}, "no case is selected"),
+        ({"exclude": [{"cells": {}, "reason": "all"}]}, "every cell is excluded"),
+        ({"exclude": [{"cells": {"transformers": "1.0"}, "reason": "x"}]}, "the baseline's cell is excluded"),
+        ({"axes": {}, "baseline": {}}, "the spec has no axes"),
+    ],
+)
+def test_a_plan_with_nothing_to_do_is_refused(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(SpecError, match=what):
+        _plan(**changes)
+
+
+def test_cells_that_nox_would_put_into_one_folder_are_refused() -> None:
+    axes = {"MODE": {"values": ["a.b", "a-b"], "kind": "env"}}
+    with pytest.raises(SpecError, match="two cells would share an environment"):
+        _plan(axes=axes, baseline={})
+
+
+def test_shards_part_the_cases() -> None:
+    cases = tuple(Case(name=name, checkpoint=name) for name in "abcde")
+    parts = [plan.shard(cases, index, 2) for index in (1, 2)]
+    assert sorted(case.name for part in parts for case in part) == list("abcde")
