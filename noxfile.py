@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # the nox command leaves the project's folder out
 
 from matrix import environment, run, runner, spec  # noqa: E402
+from matrix.errors import MatrixError  # noqa: E402
 from matrix.plan import plan  # noqa: E402
 from matrix.state import State  # noqa: E402
 
@@ -25,14 +26,17 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["matrix"]
 
 RUN = os.environ.get(run.RUN_VARIABLE)
-CELLS = {cell.id: cell for cell in plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells}
+CELLS = plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells
 
 
 def run_python(session: nox.Session, group: str, *arguments: str) -> None:
     """Run our own Python code in the environment of a dependency group; its exit code becomes nox's."""
     requirements = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
     venv = Path(session.virtualenv.location)
-    environment.sync(venv, environment.lock(requirements, State().create()))
+    try:
+        environment.sync(venv, environment.lock(requirements, State().create()))
+    except MatrixError as error:
+        session.error(f"our own environment cannot be built: {error}")
     variables = {**os.environ, environment.NOX_VARIABLE: sys.executable, "UV": environment.uv_path()}
     # -E: an inherited PYTHONDONTWRITEBYTECODE would make every start compile everything again
     code = subprocess.call([environment.interpreter(venv), "-E", *arguments], env=variables, cwd=ROOT)
@@ -47,14 +51,15 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session(allow_parallel=True)
-@nox.parametrize("cell_id, python", [nox.param(c.id, c.python, id=c.id, tags=c.tags) for c in CELLS.values()])
+@nox.parametrize("cell_id, python", [nox.param(c.id, c.python, id=c.id, tags=c.tags) for c in CELLS])
 def cell(session: nox.Session, cell_id: str) -> None:
-    """Build one environment and probe in it; alone (`nox -s "cell(…)"`) it is a run of that cell only."""
+    """Build one environment and probe in it; alone, a run of this cell and the baseline."""
     if RUN:
         runner.run(Path(RUN) / "cells" / cell_id, Path(session.virtualenv.location))
     else:
-        values = [part for name, value in CELLS[cell_id].axes.items() for part in (f"--{name}", value)]
-        run_python(session, "engine", "-m", "matrix", *values, *session.posargs)
+        command = [sys.executable, "-m", "nox", "-f", __file__, "-s", "matrix", "--", "--cell", cell_id]
+        if subprocess.call([*command, *session.posargs]):
+            session.error("something was found, or nothing could be captured")
 
 
 @nox.session

@@ -180,14 +180,17 @@ def _state(baseline: Capture, candidate: Capture) -> Iterator[StateChange]:
 def _state_of(kind: Kind, baseline: Capture, candidate: Capture) -> Iterator[StateChange]:
     a = {state.name: state for state in getattr(baseline, kind)}
     b = {state.name: state for state in getattr(candidate, kind)}
-    new = {(s.sha256, s.shape): s for name, s in b.items() if name not in a}
+    new: dict[tuple[str, tuple[int, ...]], list[TensorState]] = {}
+    for name, state in b.items():
+        if name not in a:
+            new.setdefault((state.sha256, state.shape), []).append(state)
     moved: set[str] = set()
     for name, old in a.items():
         if name in b:
             yield from _pair(kind, old, b[name], baseline, candidate)
-        elif twin := new.get((old.sha256, old.shape)):
-            moved.add(twin.name)
-            yield StateChange(kind=kind, change="renamed", baseline=old, candidate=twin)
+        elif twins := new.get((old.sha256, old.shape)):
+            moved.add(twins[0].name)
+            yield StateChange(kind=kind, change="renamed", baseline=old, candidate=twins.pop(0))
         else:
             yield StateChange(kind=kind, change="removed", baseline=old, candidate=None)
     for name, state in b.items():

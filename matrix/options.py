@@ -29,6 +29,7 @@ class Options:
     case: tuple[str, ...] = ()
     dtype: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    cell: tuple[str, ...] = ()
     baseline: str | None = None
     profile: str | None = None
     jobs: int | None = None
@@ -98,7 +99,7 @@ def _with_axes(options: Options, spec: Spec) -> Spec:
         if values:
             axes[name] = replace(axes[name], values=values) if name in axes else Axis(values=values)
     baseline = {name: value for name, value in spec.baseline.items() if value in axes[name].values}
-    return _with_baseline(options, replace(spec, axes=axes, baseline=baseline))
+    return _with_baseline(options, replace(spec, axes=axes, baseline=baseline, cells=options.cell or spec.cells))
 
 
 def _with_baseline(options: Options, spec: Spec) -> Spec:
@@ -147,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         "--transformers", nargs="+", default=(), metavar="V", help="releases, oldest first; any that exists"
     )
     axes.add_argument("--torch", nargs="+", default=(), metavar="V", help="torch builds, oldest first")
+    axes.add_argument("--cell", nargs="+", default=(), metavar="ID", help="only these cells, and the baseline")
     axes.add_argument(
         "--baseline",
         metavar="ID",

@@ -47,6 +47,9 @@ def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task]) -> bool:
         "jobs": [task.content for task in tasks],
     }
     (folder / CELL).unlink(missing_ok=True)
+    for task in tasks:
+        # what an earlier start of this run showed must not stand in for a capture that fails now
+        shutil.rmtree(folder / task.id, ignore_errors=True)
     write_json(folder / REQUEST, asked)
     if not all(is_captured(job) for job in asked["jobs"]):
         return False

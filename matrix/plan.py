@@ -81,7 +81,8 @@ def plan(spec: Spec) -> Plan:
     kept = tuple(cell for cell in cells if not _exclusion(spec, cell))
     if not kept:
         raise SpecError("every cell is excluded", given=f"{len(cells)} cells", next_step="loosen [[exclude]]")
-    return Plan(cells=kept, skipped=skipped, jobs=_jobs(spec), baseline=_baseline(spec, kept))
+    baseline = _baseline(spec, kept)
+    return Plan(cells=_chosen(spec, kept, baseline), skipped=skipped, jobs=_jobs(spec), baseline=baseline)
 
 
 def shard(cases: tuple[Case, ...], index: int, count: int) -> tuple[Case, ...]:
@@ -131,6 +132,14 @@ def _baseline(spec: Spec, cells: tuple[Cell, ...]) -> Cell:
         if dict(cell.axes) == wanted:
             return cell
     raise SpecError("the baseline's cell is excluded", given=wanted, allowed=[cell.id for cell in cells])
+
+
+def _chosen(spec: Spec, cells: tuple[Cell, ...], baseline: Cell) -> tuple[Cell, ...]:
+    """The cells that the spec names, and the baseline's; all of them when it names none."""
+    for name in spec.cells:
+        if name not in {cell.id for cell in cells}:
+            raise SpecError("there is no such cell", given=name, allowed=[cell.id for cell in cells])
+    return tuple(cell for cell in cells if not spec.cells or cell.id in {*spec.cells, baseline.id})
 
 
 def _check_ids(cells: list[Cell]) -> None:

@@ -118,13 +118,13 @@ def find(state: State, name: str | None) -> Run:
     Raises:
         CaptureError: When there is no such run.
     """
-    runs = sorted((path.parent for path in state.runs.glob("*/run.json")), key=lambda path: read(path).started)
+    runs = sorted(state.runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
     if name is None and runs:
-        return read(runs[-1])
+        return read(runs[-1].parent)
     for folder in [state.runs / name, Path(name)] if name else []:
         if (folder / "run.json").exists():
             return read(folder)
-    known = ", ".join(path.name for path in runs[-5:]) or "no run yet"
+    known = ", ".join(path.parent.name for path in runs[-5:]) or "no run yet"
     raise CaptureError("there is no such run", given=name, allowed=known, next_step="nox -s matrix makes one")
 
 

@@ -60,8 +60,10 @@ def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Ou
         for job in [job for job in waiting.values() if outcome.is_captured(job)]:
             del waiting[job["id"]]
             yield outcome.adopt(folder, job)
-        if failure and waiting.pop(failure.id, None):
-            yield failure
+        if failure:
+            # a capture may have been written before the interpreter went down
+            if waiting.pop(failure.id, None):
+                yield failure
         elif waiting:
             reason = "the harness ended without a capture"
             yield from (
@@ -74,7 +76,7 @@ def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[
     """One process over the jobs. None when it went through, else the outcome of the job that took it down."""
     watch = Watch(folder / "events.jsonl", {job["id"]: float(job["timeout"]) for job in jobs})
     with tempfile.TemporaryDirectory(prefix="matrix-cell-") as scratch, (folder / "harness.log").open("ab") as log:
-        path = Path(scratch) / "request.json"
+        path, start = Path(scratch) / "request.json", log.tell()
         write_json(path, {"schema": request.SCHEMA, "events": str(watch.path), "jobs": jobs})
         process = subprocess.Popen(
             request.harness_command(environment.interpreter(venv), path),
@@ -89,10 +91,12 @@ def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[
             ended = _wait(process, watch)
         finally:
             _stop(process)
-    if ended == 0:
+    running = [job for job in jobs if job["id"] == watch.running]
+    stopped = running or [job for job in jobs if not outcome.is_captured(job)]
+    if ended == 0 or not stopped:
         return None
-    job = next((job for job in jobs if job["id"] == watch.running), jobs[0])
-    return Outcome(id=job["id"], key=job["key"], **_failure(ended, job, folder / "harness.log"))
+    words = (folder / "harness.log").read_bytes()[start:].decode(errors="replace")
+    return Outcome(id=stopped[0]["id"], key=stopped[0]["key"], **_failure(ended, stopped[0], words))
 
 
 def probe_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
@@ -153,11 +157,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _failure(ended: int | None, job: Mapping[str, Any], log: Path) -> dict[str, Any]:
+def _failure(ended: int | None, job: Mapping[str, Any], words: str) -> dict[str, Any]:
     if ended is None:
         return {"status": "timed_out", "reason": f"no capture within {job['timeout']} seconds"}
     name = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
-    tail = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()][-1:]
+    tail = [line for line in words.splitlines() if line.strip()][-1:]
     return {
         "status": "crashed",
         "reason": f"the interpreter ended with {name}" + (f": {tail[0][:300]}" if tail else ""),

@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matrix import recipe
 from matrix.case import Case
@@ -127,7 +129,7 @@ def _from_recipe(folder: Path, state: State) -> Path:
 
 def _from_package(name: str, state: State) -> Path:
     """Unpack one wheel, without installing it or running its code, and return the path inside."""
-    found = re.fullmatch(r"package:([A-Za-z0-9._-]+==[A-Za-z0-9.+!]+)/(.+)", name)
+    found = re.fullmatch(r"package:([A-Za-z0-9._-]+==[A-Za-z0-9.+!]+)/([^/].*)", name)
     if not found or ".." in found[2].split("/"):
         raise CheckpointError(
             "a checkpoint inside a package is named in another way",
@@ -189,14 +191,11 @@ def _check_whole(folder: Path, case: str) -> None:
         raise CheckpointError(
             f"{where} has no config.json", given=folder, next_step="give a folder written by save_pretrained"
         )
-    try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{where} has a config.json that is not JSON", given=error) from None
+    _json_table(folder / "config.json", where)
     if not any(file for pattern in _WEIGHTS for file in folder.glob(pattern)):
         raise CheckpointError(f"{where} has no weights", given=folder, allowed=", ".join(_WEIGHTS))
     for index in folder.glob("*.index.json"):
-        shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+        shards = set(_json_table(index, where).get("weight_map", {}).values())
         if missing := sorted(shard for shard in shards if not (folder / shard).exists()):
             raise CheckpointError(
                 f"{where} lacks shards that {index.name} lists",
@@ -207,6 +206,16 @@ def _check_whole(folder: Path, case: str) -> None:
         _check_safetensors(file, where)
 
 
+def _json_table(file: Path, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{where} has a {file.name} that is not JSON", given=error) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{where} has a {file.name} that is not a JSON object", given=type(content).__name__)
+    return content
+
+
 def _check_safetensors(file: Path, where: str) -> None:
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -215,6 +224,9 @@ def _check_safetensors(file: Path, where: str) -> None:
             header = json.loads(stream.read(length)) if 8 + length <= size else None
         except ValueError:
             header = None
-    ends = [entry["data_offsets"][1] for name, entry in (header or {}).items() if name != "__metadata__"]
-    if header is None or 8 + length + max(ends, default=0) != size:
+    if not isinstance(header, dict) or 8 + length + _data_bytes(header) != size:
         raise CheckpointError(f"{where} has a file that is cut off", given=file, next_step="download or save it again")
+
+
+def _data_bytes(header: Mapping[str, Any]) -> int:
+    return max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)

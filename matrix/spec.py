@@ -76,7 +76,8 @@ class Profile:
 class Spec:
     """A whole matrix: axes, baseline, variants, cases and what is expected of them.
 
-    `requirements` are packages that every environment holds beside the axes' and the cases' own.
+    `requirements` are packages that every environment holds beside the axes' and the cases' own; `cells`, where it
+    names any, are the ids of the only cells that run beside the baseline's.
     """
 
     schema: int
@@ -88,6 +89,7 @@ class Spec:
     known: tuple[Known, ...] = ()
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what the types cannot say.

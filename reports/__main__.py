@@ -86,13 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         " wrong; 3 the run has no usable capture at all.",
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id or folder (default: the newest run)")
-    parser.add_argument(
-        "--format",
-        nargs="+",
-        choices=[name for name in formats.names() if name != TERMINAL],
-        metavar="NAME",
-        help=f"write only these files: {', '.join(name for name in formats.names() if name != TERMINAL)} (default: all)",
-    )
+    files = [name for name in formats.names() if name != TERMINAL]
+    only = f"write only these files: {', '.join(files)} (default: all)"
+    parser.add_argument("--format", nargs="+", choices=files, metavar="NAME", help=only)
     return parser
 
 

@@ -11,7 +11,7 @@ from matrix.cell import Cell
 from matrix.verdicts import Verdicts
 from reports.names import count, listing
 
-_FACTS = {"python": "Python", "torch": "torch build", "cpu": "CPU", "cpu_capability": "CPU capability", "cuda": "CUDA"}
+_FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": "CPU capability", "cuda": "CUDA"}
 
 
 def environments(verdicts: Verdicts) -> list[tuple[Cell, dict[str, str]]]:
@@ -45,7 +45,7 @@ def held_fixed(verdicts: Verdicts) -> str:
         [
             *(f"{name} {value}" for name, value in facts.items()),
             *_options([job.variant for job in verdicts.plan.jobs]),
-            f"{count(packages, 'further package')} of one version",
+            f"the versions of {count(packages, 'further package')}",
         ]
     )
 
@@ -53,7 +53,8 @@ def held_fixed(verdicts: Verdicts) -> str:
 def _facts(environment: Mapping[str, object]) -> dict[str, str]:
     facts = {label: str(environment[key]) for key, label in _FACTS.items() if environment.get(key)}
     versions = environment.get("versions", {})
-    return {**facts, **(versions if isinstance(versions, dict) else {})}
+    # torch's own version names its build, which the package's version may not
+    return {**(versions if isinstance(versions, dict) else {}), **facts}
 
 
 def _options(variants: Sequence[Variant]) -> list[str]:

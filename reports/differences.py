@@ -81,19 +81,13 @@ def differences(verdicts: Verdicts) -> tuple[Difference, ...]:
     return tuple(_difference(found) for found in groups.values())
 
 
-def agreements(verdicts: Verdicts) -> tuple[Remark, ...]:
-    """Facts about what agrees: rounding that is explained, and notes that change nothing about a verdict."""
+def remarks(verdicts: Verdicts) -> tuple[Remark, ...]:
+    """Facts beside the verdicts: rounding that is explained, and what changed without changing anything else."""
     return _merged(
         (judged, sentence)
         for judged in verdicts.judgements
-        if judged.verdict in QUIET
         for sentence in ([judged.summary] if judged.verdict == "noise" else []) + list(judged.notes)
     )
-
-
-def notes(difference: Difference) -> tuple[Remark, ...]:
-    """Facts beside a difference that change nothing about its verdict."""
-    return _merged((judged, note) for judged in difference.judgements for note in judged.notes)
 
 
 def gaps(verdicts: Verdicts) -> tuple[Remark, ...]:

@@ -17,7 +17,8 @@ _BREAK = "\u200b"
 
 _MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
-_LEADING = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
+_LEADING = re.compile(r"^(?:[#+=-]+|\d+(?=[.)](?:\s|$)))(?=[\s.)]|$)")
+"""What would start a heading, a list or a rule at the start of a line."""
 _URL_SAFE = ":/?#@!$&'*+,;=%~-._"
 
 

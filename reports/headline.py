@@ -39,16 +39,16 @@ def headline(verdicts: Verdicts, quote: Quote = str) -> str:
 def phrase(verdicts: Verdicts, names: Names, difference: Difference, quote: Quote = str) -> str:
     """One difference: `is unstable since 5.2.0 (buffer inv_freq)`."""
     verb = "works, while the baseline fails," if difference.in_baseline else _VERBS[difference.verdict]
-    what = detail(difference, quote)
+    what = "; ".join([*filter(None, [detail(difference, quote)]), *same_ids(difference.judgements)])
     return f"{verb} {span(verdicts, names, difference.judgements)}" + (f" ({what})" if what else "")
 
 
 def detail(difference: Difference, quote: Quote = str) -> str:
-    """What differs first, and for other tokens what the model does with the baseline's."""
+    """What differs first."""
     where = quote(difference.where) if difference.where else ""
     match difference.stage:
         case "tokens":
-            return "; ".join(["tokens differ first", *same_ids(difference.judgements)])
+            return "tokens differ first"
         case "config" | "parameters" | "buffers" as stage:
             return f"{_NOUNS[stage]} {where}"
         case "logits" if difference.verdict == "drift":

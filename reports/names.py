@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from matrix.case import Variant
@@ -18,9 +18,6 @@ SYMBOLS: dict[Verdict, str] = {
     "error": "💥",
     "missing": "❔",
 }
-
-SEVERITY: tuple[Verdict, ...] = ("identical", "noise", "drift", "unstable", "error", "missing")
-"""From harmless to worst; nothing to compare is the last, because it hides any of the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +75,3 @@ def listing(items: Iterable[str], *, limit: int = 6) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 cell`, `2 cells`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """The gravest of several verdicts."""
-    return max(verdicts, key=SEVERITY.index)

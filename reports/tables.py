@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -10,11 +10,11 @@ from matrix.capture import Capture, TensorState
 from matrix.cell import Cell
 from matrix.compare import OutputDifference
 from matrix.judge import Judgement, Verdict
+from matrix.metrics import Difference
 from matrix.plan import Job
 from matrix.verdicts import CellReport, Verdicts
-from reports import conditions, numbers
-from reports.differences import Difference
-from reports.names import Names, listing, worst
+from reports import conditions, differences, numbers
+from reports.names import Names, listing
 
 Mark = Callable[[Verdict, bool], str]
 """How a format writes a verdict; the flag says whether it is known."""
@@ -27,31 +27,30 @@ _IDS_BEFORE = 3
 def matrix(verdicts: Verdicts, names: Names, mark: Mark) -> pd.DataFrame:
     """One row per case, or per variant where the variants' verdicts differ; one column per cell."""
     rows = [row for case in verdicts.run.spec.case for row in _case_rows(verdicts, names, case.name, mark)]
-    table = pd.DataFrame(rows)
-    return table if names.options else table.drop(columns="variant")
+    return _frame(rows)
 
 
 def cells(verdicts: Verdicts, names: Names) -> pd.DataFrame:
-    """Cells that lack at least one capture, and why."""
-    lacking = [report for report in in_order(verdicts) if report.status != "captured" or report.reason]
+    """Cells without any capture, and why."""
+    lacking = [report for report in in_order(verdicts) if report.status != "captured"]
     rows = [{"cell": names.cell(r.cell), "status": r.status, "reason": r.reason or numbers.ABSENT} for r in lacking]
-    return pd.DataFrame(rows, columns=["cell", "status", "reason"])
+    return _frame(rows)
 
 
-def state(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:
+def state(verdicts: Verdicts, names: Names, difference: differences.Difference) -> pd.DataFrame:
     """The first values of the earliest differing tensor in every cell, and digests of the whole."""
     job, where = difference.jobs[0], difference.where or ""
     held = {label: _tensor(capture, where) for label, capture in sides(verdicts, names, job)}
     rows = max((len(tensor.head) for tensor in held.values() if tensor), default=0)
-    index = [*(f"[{row}]" for row in range(rows)), "sha256"]
-    return pd.DataFrame({"element": index, **{label: _values(tensor, rows) for label, tensor in held.items()}})
+    index = [*map(str, range(rows)), "sha256"]
+    return _frame({"element": index, **{label: _values(tensor, rows) for label, tensor in held.items()}})
 
 
-def tokens(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:
+def tokens(verdicts: Verdicts, names: Names, difference: differences.Difference) -> pd.DataFrame:
     """Every cell's ids around the first position that differs, one row per cell."""
     change = difference.first.comparison.tokens if difference.first.comparison else None
     if change is None:
-        return pd.DataFrame()
+        return _frame([])
     start = max(0, change.position - _IDS_BEFORE) if change.position >= MAX_IDS else 0
     window = range(start, start + MAX_IDS)
     rows = []
@@ -60,35 +59,35 @@ def tokens(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataF
         ids = lists[change.row] if change.row < len(lists) else ()
         shown = {str(place): str(ids[place]) if place < len(ids) else "" for place in window}
         rows.append({"cell": label, **shown, "length": str(len(ids))})
-    table = pd.DataFrame(rows)
     # positions that no cell has
-    return table.loc[:, [column for column in table.columns if (table[column] != "").any()]]
+    return _without_empty(_frame(rows))
 
 
-def config(names: Names, difference: Difference) -> pd.DataFrame:
+def config(names: Names, difference: differences.Difference) -> pd.DataFrame:
     """Config keys whose values differ, in the baseline and in every cell that shows the difference."""
     columns: dict[str, dict[str, str]] = {}
     for judged in difference.judgements:
         for change in judged.comparison.config[:MAX_KEYS] if judged.comparison else ():
             columns.setdefault(_baseline_label(names, judged.baseline.cell), {})[change.key] = repr(change.baseline)
             columns.setdefault(names.cell(judged.candidate.cell), {})[change.key] = repr(change.candidate)
-    table = pd.DataFrame(columns).fillna("as the baseline")
-    return table.rename_axis("key").reset_index()
+    keys = dict.fromkeys(key for column in columns.values() for key in column)
+    filled = {label: [column.get(key, "as the baseline") for key in keys] for label, column in columns.items()}
+    return _frame({"key": list(keys), **filled})
 
 
 def metrics(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
     """How far the logits lie from the baseline's, one row per variant and cell that was compared."""
     rows = [
         {
-            **({"variant": names.variant(judged.job.variant)} if names.options else {}),
+            "variant": names.variant(judged.job.variant),
             "cell": names.cell(judged.candidate.cell),
             **_metrics(judged.comparison.outputs),
-            "first other greedy token": _or_none(judged.comparison.generation),
+            "first other greedy token": _step(judged),
         }
         for judged in judgements
         if judged.comparison and judged.comparison.outputs
     ]
-    return pd.DataFrame(rows)
+    return _without_empty(_frame(rows))
 
 
 def environment(verdicts: Verdicts, names: Names) -> pd.DataFrame:
@@ -96,7 +95,7 @@ def environment(verdicts: Verdicts, names: Names) -> pd.DataFrame:
     facts = {names.cell(cell): found for cell, found in conditions.environments(verdicts)}
     differing = conditions.differing(list(facts.values()))
     columns = {label: [found.get(name, numbers.ABSENT) for name in differing] for label, found in facts.items()}
-    return pd.DataFrame({"package": differing, **columns})
+    return _frame({"package": differing, **columns})
 
 
 def in_order(verdicts: Verdicts) -> list[CellReport]:
@@ -116,6 +115,24 @@ def sides(verdicts: Verdicts, names: Names, job: Job) -> Iterator[tuple[str, Cap
         if capture := captures.get(report.cell.id):
             is_baseline = report.cell.id == baseline.id
             yield _baseline_label(names, report.cell) if is_baseline else names.cell(report.cell), capture
+
+
+def shared_variants(table: pd.DataFrame) -> str | None:
+    """The variants that every row of the matrix holds for, where they are the same in all rows."""
+    found = list(dict.fromkeys(table["variant"]))
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _frame(content: Mapping[str, Sequence[str]] | Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """A frame from columns or from rows."""
+    frame: pd.DataFrame = pd.DataFrame(content, dtype="object")
+    return frame
+
+
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns in which no row says anything."""
+    filled: pd.DataFrame = table[[column for column in table.columns if (table[column] != "").any()]]
+    return filled
 
 
 def _case_rows(verdicts: Verdicts, names: Names, case: str, mark: Mark) -> Iterator[dict[str, str]]:
@@ -173,6 +190,7 @@ def _metrics(outputs: OutputDifference) -> dict[str, str]:
         "baseline → candidate": f"{before} → {after}",
         "relative L2": numbers.size(values.l2_rel),
         "cosine": numbers.cosine(values.cosine, values.one_minus_cosine),
+        "not finite": _not_finite(values),
         "KL max / mean": f"{numbers.size(logits.kl_max)} / {numbers.size(logits.kl_mean)}",
         "same argmax": f"{numbers.share(logits.argmax_agreement)} ({agreeing} of {logits.positions})",
         "top-5 overlap": numbers.share(logits.top5_overlap),
@@ -185,7 +203,8 @@ def _place(outputs: OutputDifference) -> str:
     if at is None:
         return numbers.ABSENT
     # sides with different ids were compared at their last position alone
-    return str([at[0], "last", *at[2:]]).replace("'", "") if outputs.last_only else str(list(at))
+    names = [at[0], "last", *at[2:]] if outputs.last_only else at
+    return f"({', '.join(map(str, names))})"
 
 
 def _by_position(peaks: Sequence[float]) -> str:
@@ -196,5 +215,13 @@ def _by_position(peaks: Sequence[float]) -> str:
     return f"first {first}, largest {max(range(len(peaks)), key=peaks.__getitem__)}"
 
 
-def _or_none(step: int | None) -> str:
-    return "none" if step is None else str(step)
+def _not_finite(values: Difference) -> str:
+    """How many elements are NaN or infinite on either side; relative L2 and cosine leave them out."""
+    counts = (("baseline", values.nonfinite_baseline), ("candidate", values.nonfinite_candidate))
+    return ", ".join(f"{number} of {values.elements} ({side})" for side, number in counts if number)
+
+
+def _step(judged: Judgement) -> str:
+    """The first greedy token that is another; nothing for a case that generates none."""
+    step = judged.comparison.generation if judged.comparison else None
+    return str(step) if step is not None else "none" if judged.job.case.generate else ""

@@ -3,6 +3,8 @@
 JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan". `max_abs_at` is the coordinate
 [batch, position, vocabulary]; position is -1 where the two sides were given different ids and only the last position
 was compared. Where nothing was compared, `metrics` is empty; where the bits are the same, its differences are 0.
+Sums over many elements (`l2_rel`, the cosines, the KL divergences) carry nine digits: further ones depend on the CPU
+that rendered the report. A cosine below 1 stays below 1.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from dataclasses import asdict
 from typing import Any
 
 from matrix.compare import Comparison, OutputDifference
-from matrix.findings import Finding
 from matrix.judge import Judgement
 from matrix.verdicts import CellReport, Verdicts
 from reports import tables
@@ -57,7 +58,7 @@ def render(verdicts: Verdicts) -> str:
         "baseline": verdicts.plan.baseline.id,
         "cells": [_cell(report) for report in tables.in_order(verdicts)],
         "comparisons": [_comparison(judged) for judged in verdicts.judgements],
-        "findings": [_finding(finding) for finding in verdicts.findings],
+        "findings": [asdict(finding) for finding in verdicts.findings],
         "stale_known": [asdict(known) for known in verdicts.stale],
     }
     return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -108,16 +109,22 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
         "max_abs_at": [at[0], -1, *at[2:]] if at and outputs.last_only else at,
         "baseline_value": values.baseline_value,
         "candidate_value": values.candidate_value,
-        "l2_rel": values.l2_rel,
-        "cosine": values.cosine,
-        "one_minus_cosine": values.one_minus_cosine,
-        "kl_max": logits.kl_max,
-        "kl_mean": logits.kl_mean,
+        "l2_rel": _nine(values.l2_rel),
+        "cosine": _nine(values.cosine),
+        "one_minus_cosine": _nine(values.one_minus_cosine),
+        "kl_max": _nine(logits.kl_max),
+        "kl_mean": _nine(logits.kl_mean),
         "argmax_agreement": logits.argmax_agreement,
-        "top5_overlap": logits.top5_overlap,
+        "top5_overlap": _nine(logits.top5_overlap),
         "max_abs_by_position": logits.max_abs_by_position,
         "last_only": outputs.last_only,
     }
+
+
+def _nine(value: float) -> float:
+    """Nine significant digits, unless they would turn a number below 1 into 1."""
+    short = float(f"{value:.9g}")
+    return value if short == 1 and value != 1 else short
 
 
 def _floor(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
@@ -125,10 +132,6 @@ def _floor(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
     floor, outputs = judged.floor, comparison.outputs
     k = floor.ratio(outputs.values.max_abs) if floor and outputs else None
     return {"noise_floor": floor.max_abs if floor else None, "k": k}
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return asdict(finding)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value

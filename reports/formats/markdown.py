@@ -13,7 +13,7 @@ from tabulate import tabulate
 from matrix.judge import Judgement, Verdict
 from matrix.verdicts import Verdicts
 from reports import commands, conditions, tables
-from reports.differences import Difference, Remark, agreements, differences, gaps, notes
+from reports.differences import Difference, Remark, differences, gaps, remarks
 from reports.escape import Markdown, code, fence, link, text
 from reports.headline import detail, headline, same_ids
 from reports.names import SYMBOLS, Names, listing, names_of
@@ -42,7 +42,6 @@ class Section:
         sentences: What happens, where along which axis.
         evidence: The earliest differing thing in every cell, then the metrics.
         messages: Error messages, fenced.
-        notes: Facts that change nothing about the verdict.
         command: What shows this alone.
     """
 
@@ -51,20 +50,21 @@ class Section:
     sentences: tuple[Markdown, ...]
     evidence: tuple[Evidence, ...]
     messages: tuple[Markdown, ...]
-    notes: tuple[Markdown, ...]
     command: Markdown
 
 
 def render(verdicts: Verdicts) -> str:
     """The whole report."""
     names = names_of(verdicts)
+    matrix = tables.matrix(verdicts, names, _mark)
+    shared = tables.shared_variants(matrix)
     return _template().render(
         headline=Markdown(headline(verdicts, code)),
-        columns=_columns(verdicts, names),
-        matrix=_table(tables.matrix(verdicts, names, _mark)),
+        legend=_legend(names, shared),
+        matrix=_table(matrix.drop(columns="variant") if shared else matrix),
         sections=[_section(verdicts, names, difference) for difference in differences(verdicts)],
-        agreements=[_remark(verdicts, names, remark) for remark in agreements(verdicts)],
-        gaps=[_remark(verdicts, names, remark) for remark in gaps(verdicts)],
+        remarks=[_remark(remark, span(verdicts, names, remark.judgements)) for remark in remarks(verdicts)],
+        gaps=[_remark(remark, _cells(names, remark.judgements)) for remark in gaps(verdicts)],
         stale=[_stale(known.case, known.verdict, known.where, known.reason) for known in verdicts.stale],
         cells=_table(tables.cells(verdicts, names)),
         held_fixed=conditions.held_fixed(verdicts),
@@ -91,11 +91,13 @@ def _mark(verdict: Verdict, known: bool) -> str:  # noqa: FBT001 - the signature
     return f"{SYMBOLS[verdict]} {verdict}{' (known)' if known else ''}"
 
 
-def _columns(verdicts: Verdicts, names: Names) -> str:
-    """What the matrix's columns are, and what they share."""
-    axes = listing(names.axes or tuple(verdicts.plan.baseline.axes))
-    fixed = listing(f"{axis} {value}" for axis, value in names.fixed.items()) if names.axes and names.fixed else ""
-    return f"Columns: {axes}{f'; {fixed} everywhere' if fixed else ''}. Every cell is compared with the baseline, bit for bit."
+def _legend(names: Names, shared: str | None) -> str:
+    """What the matrix's columns are, and what all of its verdicts share."""
+    axes = listing(names.axes or tuple(names.fixed))
+    fixed = [f"{axis} {value}" for axis, value in names.fixed.items()] if names.axes else []
+    everywhere = f"; {listing(fixed)} everywhere" if fixed else ""
+    rows = f" Every verdict holds for {shared}." if shared else ""
+    return f"Columns: {axes}{everywhere}. Every cell is compared with the baseline, bit for bit.{rows}"
 
 
 def _section(verdicts: Verdicts, names: Names, difference: Difference) -> Section:
@@ -103,12 +105,11 @@ def _section(verdicts: Verdicts, names: Names, difference: Difference) -> Sectio
     says = "works, while the baseline fails," if difference.in_baseline else difference.verdict
     title = f"{SYMBOLS[difference.verdict]} {difference.case}: {says} {span(verdicts, names, difference.judgements)}"
     return Section(
-        title=Markdown(f"{title}, {where}" if where and difference.stage != "tokens" else title),
+        title=Markdown(f"{title}, {where}" if where else title),
         known=_known(difference),
         sentences=tuple(_sentences(verdicts, names, difference)),
         evidence=tuple(_evidence(verdicts, names, difference)),
         messages=tuple(_messages(difference)),
-        notes=tuple(_remark(verdicts, names, remark) for remark in notes(difference)),
         command=fence(commands.reproduce(verdicts, difference)),
     )
 
@@ -121,19 +122,19 @@ def _known(difference: Difference) -> Markdown | None:
 
 
 def _sentences(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Markdown]:
-    """Where it starts, per axis, and what one comparison looks like."""
+    """Where it starts, per axis, and what one comparison looks like where no message of its own says it."""
     said: dict[str, list[str]] = {}
     variants = {job.variant for job in difference.jobs}
     for finding in verdicts.findings:
         if finding.case == difference.case and finding.variant in variants:
-            sentence = finding.sentence.removeprefix(f"{finding.case}/{finding.variant.id}: ")
+            sentence = finding.sentence.removeprefix(f"{finding.case}/{finding.variant.id}").lstrip(": ")
             said.setdefault(sentence, []).append(names.variant(finding.variant))
     for sentence, under in said.items():
-        yield Markdown(f"{text(listing(under))}: {text(sentence)}.")
-    first = difference.first
-    yield Markdown(
-        f"{text(names.cell(first.candidate.cell))}, {text(names.variant(first.job.variant))}: {text(first.summary)}."
-    )
+        yield Markdown(f"{text(difference.case)} ({text(listing(under))}) {text(sentence)}.")
+    if not any(_messages(difference)):
+        first = difference.first
+        place = f"{names.cell(first.candidate.cell)} ({names.variant(first.job.variant)})"
+        yield Markdown(f"{text(place)}: {text(first.summary)}.")
     for sentence in same_ids(difference.judgements):
         yield Markdown(f"{sentence[0].upper()}{sentence[1:]}.")
 
@@ -169,13 +170,8 @@ def _messages(difference: Difference) -> Iterator[Markdown]:
         yield text(f"… and {len(said) - MAX_MESSAGES} more messages, in report.json")
 
 
-def _remark(verdicts: Verdicts, names: Names, remark: Remark) -> Markdown:
-    place = span(verdicts, names, remark.judgements) if _judged(remark.judgements) else _cells(names, remark.judgements)
+def _remark(remark: Remark, place: str) -> Markdown:
     return Markdown(f"{text(remark.case)}, {text(place)}: {text(remark.sentence)}")
-
-
-def _judged(found: Sequence[Judgement]) -> bool:
-    return all(judged.verdict != "missing" for judged in found)
 
 
 def _cells(names: Names, found: Sequence[Judgement]) -> str:
@@ -191,6 +187,6 @@ def _table(table: pd.DataFrame) -> Markdown:
     """A GitHub table of escaped text; nothing for a table without rows."""
     if table.empty:
         return Markdown("")
-    safe = table.map(text).rename(columns=text)
+    safe = {text(column): [text(value) for value in table[column]] for column in table.columns}
     # disable_numparse: "2.10" is a version, not 2.1
-    return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", showindex=False, disable_numparse=True))
+    return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", disable_numparse=True))

@@ -24,32 +24,42 @@ def render(verdicts: Verdicts) -> str:
     """The headline, the matrix, and what its marks mean; words only, so that it can be read aloud and searched."""
     names = names_of(verdicts)
     table = tables.matrix(verdicts, names, _mark)
-    known = any(judged.known for judged in verdicts.judgements)
-    parts = [
-        textwrap.fill(one_line(headline(verdicts), limit=2000), WIDTH),
-        *map(_plain, _folded(table, len(names.options))),
-    ]
-    return "\n\n".join([*parts, *(["* known"] if known else [])]) + "\n"
+    shared = tables.shared_variants(table)
+    pieces = _folded(table.drop(columns="variant") if shared else table, heads=1 if shared else 2)
+    legend = [f"Every verdict holds for {shared}."] if shared else []
+    legend += ["* known"] if any(judged.known for judged in verdicts.judgements) else []
+    parts = [_filled(headline(verdicts)), *map(_plain, pieces), *(_filled(line) for line in legend)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _mark(verdict: Verdict, known: bool) -> str:  # noqa: FBT001 - the signature of tables.Mark
     return f"{verdict}*" if known else verdict
 
 
-def _folded(table: pd.DataFrame, options: int) -> Iterator[pd.DataFrame]:
+def _filled(text: str) -> str:
+    return textwrap.fill(one_line(text, limit=2000), WIDTH)
+
+
+def _folded(table: pd.DataFrame, *, heads: int) -> Iterator[dict[str, list[str]]]:
     """The table in pieces that fit the width, each with the columns that name its rows."""
-    heads = list(table.columns[: 2 if options else 1])
-    widths = {column: max(len(column), *table[column].map(len)) + _GAP for column in table.columns}
-    room = WIDTH - sum(widths[head] for head in heads)
-    piece: list[str] = []
-    for column in table.columns[len(heads) :]:
-        if piece and sum(widths[taken] for taken in piece) + widths[column] > room + _GAP:
-            yield table[heads + piece]
-            piece = []
-        piece.append(column)
-    yield table[heads + piece]
+    # a cell's axes stand below each other: columns are scarcer than lines
+    columns = {str(name).replace(" · ", "\n"): list(table[name]) for name in table.columns}
+    widths = {name: _width(name, values) for name, values in columns.items()}
+    first, rest = list(columns)[:heads], list(columns)[heads:]
+    piece = list(first)
+    for name in rest:
+        if len(piece) > heads and sum(widths[taken] for taken in [*piece, name]) - _GAP > WIDTH:
+            yield {taken: columns[taken] for taken in piece}
+            piece = list(first)
+        piece.append(name)
+    yield {taken: columns[taken] for taken in piece}
 
 
-def _plain(table: pd.DataFrame) -> str:
-    text = tabulate(table, headers="keys", tablefmt="simple", showindex=False, disable_numparse=True)
+def _width(name: str, values: list[str]) -> int:
+    """What tabulate makes of a column: a head has two characters of room, and so has the gap to the next column."""
+    return max(_GAP + max(map(len, name.split("\n"))), *map(len, values)) + _GAP
+
+
+def _plain(columns: dict[str, list[str]]) -> str:
+    text = tabulate(columns, headers="keys", tablefmt="simple", disable_numparse=True)
     return "\n".join(line.rstrip() for line in text.splitlines())

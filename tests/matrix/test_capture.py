@@ -1,0 +1,58 @@
+"""A response.json is read into frozen values; what a failed capture never saw is empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix import capture
+from matrix.errors import CaptureError
+from tests.matrix.builders import LEFT_PADDED, captured, tensor, write_capture, write_failed_capture
+
+
+def test_a_complete_capture_is_read_whole(tmp_path: Path) -> None:
+    read = captured(
+        tmp_path,
+        tokens={**LEFT_PADDED, "token_type_ids": [[0, 0, 0]]},
+        buffers=[tensor("inv_freq", [1.0, float("nan")], persistent=False)],
+        generated=[[1, 2]],
+        uninitialised=["inv_freq"],
+        warnings=["careful"],
+    )
+    assert read.tokens
+    assert list(read.tokens.lists) == ["input_ids", "attention_mask", "token_type_ids"]
+    assert read.tokens.attention_mask == ((0, 1, 1),)
+    (buffer,) = read.buffers
+    assert (buffer.shape, buffer.finite, buffer.head, buffer.persistent) == ((2,), 1, ("1.0", "nan"), False)
+    assert (read.generated, read.uninitialised, read.warnings) == (((1, 2),), ("inv_freq",), ("careful",))
+    assert (read.attention, read.status, read.failure) == ("eager", "captured", None)
+    assert read.tensors.is_file()
+
+
+def test_a_failed_capture_has_a_failure_and_is_empty_elsewhere(tmp_path: Path) -> None:
+    write_failed_capture(tmp_path, stage="logits")
+    read = capture.read(tmp_path)
+    assert read
+    assert read.failure
+    assert (read.status, read.failure.stage, read.failure.type) == ("probe_failed", "logits", "ImportError")
+    assert (read.tokens, read.parameters, read.outputs, read.attention) == (None, (), {}, None)
+
+
+def test_no_capture_is_none(tmp_path: Path) -> None:
+    assert capture.read(tmp_path) is None
+    assert capture.read_tokens(tmp_path) is None
+
+
+def test_the_ids_can_be_read_alone(tmp_path: Path) -> None:
+    tokens = capture.read_tokens(write_capture(tmp_path / "a"))
+    assert tokens
+    assert tokens.input_ids == ((5, 6, 7),)
+    assert capture.read_tokens(write_capture(tmp_path / "b", tokens={})) is None
+
+
+@pytest.mark.parametrize(("content", "what"), [("{", "is not JSON"), ('{"schema": 9}', "newer version")])
+def test_a_capture_that_cannot_be_understood_is_refused(tmp_path: Path, content: str, what: str) -> None:
+    (tmp_path / "response.json").write_text(content)
+    with pytest.raises(CaptureError, match=what):
+        capture.read(tmp_path)

@@ -1,0 +1,145 @@
+"""A request's key changes with everything that a capture's bits depend on, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix import request
+from matrix.case import Case, Variant
+from matrix.cell import Cell
+from matrix.environment import Lock
+from matrix.plan import Job
+from matrix.sources import Source
+from matrix.state import State
+from tests.matrix.builders import write_checkpoint
+
+SOURCE = Source(folder=Path("/model"), file=None, digest="bytes", bytes=1, has_tokenizer=True)
+PARTS: dict[str, Any] = {
+    "cell": Cell(axes={"transformers": "1.0"}),
+    "job": Job(case=Case(name="tiny", checkpoint="model", text=("hello",)), variant=Variant()),
+    "lock": Lock(path=Path("/lock"), digest="lock"),
+    "sources": (SOURCE, SOURCE),
+    "state": State(folder=Path("/state")),
+}
+
+
+def _key(**changes: Any) -> str:  # noqa: ANN401 - the parts of a task
+    return request.task(**{**PARTS, **changes}).key
+
+
+def _case(**changes: Any) -> dict[str, Job]:  # noqa: ANN401 - what a case may hold
+    return {"job": replace(PARTS["job"], case=replace(PARTS["job"].case, **changes))}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        _case(text=("hullo",)),
+        _case(generate=1),
+        _case(load={"device_map": "auto"}),
+        _case(trust_remote_code=True),
+        {"job": replace(PARTS["job"], variant=Variant(dtype="bfloat16"))},
+        {"job": request.same_ids(PARTS["job"], [[1]], [[1]])},
+        {"lock": Lock(path=Path("/lock"), digest="other")},
+        {"sources": (replace(SOURCE, digest="other"), SOURCE)},
+        {"sources": (SOURCE, replace(SOURCE, digest="other"))},
+        {"sources": (replace(SOURCE, file="a.gguf"), SOURCE)},
+        {"cell": Cell(axes={"transformers": "1.0"}, environ={"MODE": "fast"})},
+        {"cell": Cell(axes={"transformers": "1.0"}, python="3.9")},
+    ],
+)
+def test_what_decides_the_bits_changes_the_key(changes: dict[str, Any]) -> None:
+    assert _key(**changes) != _key()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        _case(name="other"),
+        _case(checkpoint="elsewhere"),
+        _case(timeout=1),
+        {"sources": (replace(SOURCE, folder=Path("/moved")), SOURCE)},
+        {"lock": Lock(path=Path("/moved"), digest="lock")},
+        {"state": State(folder=Path("/moved"))},
+        {"cell": Cell(axes={"release": "1.0"})},
+    ],
+)
+def test_names_and_places_do_not(changes: dict[str, Any]) -> None:
+    assert _key(**changes) == _key()
+
+
+def test_other_probes_are_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _key()
+    monkeypatch.setattr(request, "MODEL_PROBE", tmp_path / "model.py")
+    (tmp_path / "model.py").write_text("changed")
+    request._probe_digest.cache_clear()
+    try:
+        assert _key() != before
+    finally:
+        request._probe_digest.cache_clear()
+
+
+def test_a_task_is_json_and_leads_to_its_capture() -> None:
+    task = request.task(**PARTS)
+    content = json.loads(json.dumps(task.content))
+    assert content["id"] == "tiny/float32-default"
+    assert content["folder"] == f"/state/captures/{task.key}"
+    assert content["case"]["text"] == ["hello"]
+    assert content["variant"] == {"dtype": "float32", "attention": "default", "device": "cpu", "threads": 1}
+
+
+def test_the_probes_and_the_harness_are_there() -> None:
+    assert request.HARNESS.is_file()
+    assert request.MODEL_PROBE.is_file()
+
+
+def test_the_harness_is_started_isolated() -> None:
+    assert request.harness_command(Path("py"), Path("r.json")) == ["py", "-I", str(request.HARNESS), "r.json"]
+
+
+@pytest.mark.parametrize("given", [{"text": ("a",)}, {"input_ids": ((1,),)}, {"inputs": {"pixels": [1]}}])
+def test_a_case_with_inputs_keeps_them(given: dict[str, Any]) -> None:
+    case = Case(name="tiny", checkpoint="x", **given)
+    assert request.with_inputs(case, SOURCE, SOURCE) is case
+
+
+def test_a_case_without_inputs_takes_a_sentence_where_there_is_a_tokenizer() -> None:
+    assert request.with_inputs(Case(name="tiny", checkpoint="x"), SOURCE, SOURCE).text == request.DEFAULT_TEXT
+
+
+@pytest.mark.parametrize(
+    ("config", "vocabulary"),
+    [({"vocab_size": 32}, 32), ({"vocab_size": None, "text_config": {"vocab_size": 50}}, 50), ({"vocab_size": 0}, 100)],
+)
+def test_a_case_without_inputs_takes_ids_of_the_checkpoints_vocabulary(
+    tmp_path: Path, config: dict[str, Any], vocabulary: int
+) -> None:
+    folder = write_checkpoint(tmp_path / "model", **config)
+    source = replace(SOURCE, folder=folder, has_tokenizer=False)
+    assert request.with_inputs(Case(name="tiny", checkpoint="x"), source, source).input_ids == request.default_ids(
+        vocabulary
+    )
+
+
+@pytest.mark.parametrize("vocabulary", [2, 11, 32, 50257])
+def test_default_ids_lie_in_the_vocabulary(vocabulary: int) -> None:
+    (row,) = request.default_ids(vocabulary)
+    assert len(row) == 16
+    assert all(0 <= token < vocabulary for token in row)
+
+
+def test_default_ids_repeat_nothing_in_a_real_vocabulary() -> None:
+    assert len(set(request.default_ids(32000)[0])) == 16
+
+
+def test_the_same_job_with_ids_keeps_its_name_apart() -> None:
+    same: Callable[[Job], Job] = lambda job: request.same_ids(job, [[1, 2]], [[1, 1]])  # noqa: E731
+    job = same(PARTS["job"])
+    assert (job.case.text, job.case.input_ids, job.case.attention_mask) == ((), ((1, 2),), ((1, 1),))
+    assert job.id == "tiny/float32-default@baseline-ids"
