@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, cast
 
 from matrix import wording
@@ -113,8 +113,8 @@ def fits(known: Known, judged: Judgement) -> bool:
 
 def concerns(known: Known, judged: Judgement) -> bool:
     """Whether a known verdict speaks about this case, variant and cell, whatever was found there."""
-    variant = {"dtype": judged.job.variant.dtype, "attention": judged.job.variant.attention}
-    chosen = all(variant.get(name) == value for name, value in known.variant.items())
+    variant = asdict(judged.job.variant)
+    chosen = all(str(variant.get(name)) == value for name, value in known.variant.items())
     return known.case == judged.job.case.name and chosen and matches(known.cells, judged.candidate.cell.axes)
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +111,7 @@ class Spec:
                 )
         for known in self.known:
             _check_references(self, f"[[known]] of {known.case!r}", known.cells)
+            _check_options(f"[[known]] of {known.case!r}", known.variant)
         for exclusion in self.exclude:
             _check_references(self, f"[[exclude]] with reason {exclusion.reason!r}", exclusion.cells)
 
@@ -231,6 +232,13 @@ def _check_unique(what: str, names: list[str]) -> None:
 def _check_references(spec: Spec, where: str, pattern: Mapping[str, str]) -> None:
     for name in pattern:
         spec.axis(name, where)
+
+
+def _check_options(where: str, variant: Mapping[str, str]) -> None:
+    allowed = [option.name for option in fields(Variants)]
+    for name in variant:
+        if name not in allowed:
+            raise SpecError(f"{where} names an option that no variant has", given=name, allowed=allowed)
 
 
 def _numbered(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -119,7 +119,8 @@ def _side(run: Run, report: CellReport, task: str) -> Side:
     outcome = report.outcomes.get(task)
     status = outcome.status if outcome else report.status
     reason = outcome.reason if outcome else report.reason
-    found = capture.read(run.cell(report.cell.id) / task) if outcome else None
+    # whatever lies in the folder of a job that crashed is not what became of it
+    found = capture.read(run.cell(report.cell.id) / task) if status in {"captured", "probe_failed"} else None
     return Side(cell=report.cell, status=status, reason=reason, capture=found)
 
 
@@ -134,5 +135,6 @@ def _cell_report(run: Run, cell: Cell) -> CellReport:
 
 def _stale(known: Known, judgements: tuple[Judgement, ...]) -> bool:
     """A known verdict is stale when its cells were judged and none of them shows it."""
-    concerned = [judged for judged in judgements if concerns(known, judged)]
+    # where nothing was compared, nothing was looked for either
+    concerned = [j for j in judgements if concerns(known, j) and (j.verdict != "missing" or fits(known, j))]
     return bool(concerned) and not any(fits(known, judged) for judged in concerned)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote as percent_encoded
+from urllib.parse import urlsplit
 
 from matrix.state import ROOT
 
 _BREAK = "\u200b"
 """A zero-width space: GitHub looks for mentions and issue numbers after it has decoded entities."""
+
+_QUOTE = "\x00"
 
 _MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
@@ -30,7 +33,23 @@ class Markdown(str):
 
 def text(foreign: object) -> Markdown:
     """Foreign text on one line of prose or in a table cell."""
-    line = _MARKUP.sub(lambda found: "\\" + found[0], one_line(foreign).translate(_ENTITIES))
+    return _escaped(one_line(foreign))
+
+
+def quote(foreign: str) -> str:
+    """Foreign text that `prose` is to show as code."""
+    # one_line leaves no control character, so the marks cannot be forged
+    return f"{_QUOTE}{one_line(foreign)}{_QUOTE}"
+
+
+def prose(sentence: str) -> Markdown:
+    """A sentence of ours, escaped all the same, with what was quoted as code."""
+    parts = sentence.split(_QUOTE)
+    return Markdown("".join(code(part) if index % 2 else _escaped(part) for index, part in enumerate(parts)))
+
+
+def _escaped(line: str) -> Markdown:
+    line = _MARKUP.sub(lambda found: "\\" + found[0], line.translate(_ENTITIES))
     line = _LEADING.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], line)
     return Markdown(re.sub(r"@(?=\w)|#(?=\d)", lambda found: found[0] + _BREAK, line))
 
@@ -60,7 +79,7 @@ def link(label: str, url: str) -> Markdown:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return text(f"{label}: {url}")
     # brackets of all kinds are quoted, so the address cannot end the link
-    return Markdown(f"[{text(label)}]({quote(url, safe=_URL_SAFE)})")
+    return Markdown(f"[{text(label)}]({percent_encoded(url, safe=_URL_SAFE)})")
 
 
 def one_line(foreign: object, *, limit: int = 400) -> str:

@@ -114,7 +114,7 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
         "one_minus_cosine": _nine(values.one_minus_cosine),
         "kl_max": _nine(logits.kl_max),
         "kl_mean": _nine(logits.kl_mean),
-        "argmax_agreement": logits.argmax_agreement,
+        "argmax_agreement": _nine(logits.argmax_agreement),
         "top5_overlap": _nine(logits.top5_overlap),
         "max_abs_by_position": logits.max_abs_by_position,
         "last_only": outputs.last_only,

@@ -14,7 +14,7 @@ from matrix.judge import Judgement, Verdict
 from matrix.verdicts import Verdicts
 from reports import commands, conditions, tables
 from reports.differences import Difference, Remark, differences, gaps, remarks
-from reports.escape import Markdown, code, fence, link, text
+from reports.escape import Markdown, code, fence, link, prose, quote, text
 from reports.headline import detail, headline, same_ids
 from reports.names import SYMBOLS, Names, listing, names_of
 from reports.spans import span
@@ -59,7 +59,7 @@ def render(verdicts: Verdicts) -> str:
     matrix = tables.matrix(verdicts, names, _mark)
     shared = tables.shared_variants(matrix)
     return _template().render(
-        headline=Markdown(headline(verdicts, code)),
+        headline=prose(headline(verdicts, quote)),
         legend=_legend(names, shared),
         matrix=_table(matrix.drop(columns="variant") if shared else matrix),
         sections=[_section(verdicts, names, difference) for difference in differences(verdicts)],
@@ -101,11 +101,11 @@ def _legend(names: Names, shared: str | None) -> str:
 
 
 def _section(verdicts: Verdicts, names: Names, difference: Difference) -> Section:
-    where = detail(difference, code)
+    where = detail(difference, quote)
     says = "works, while the baseline fails," if difference.in_baseline else difference.verdict
     title = f"{SYMBOLS[difference.verdict]} {difference.case}: {says} {span(verdicts, names, difference.judgements)}"
     return Section(
-        title=Markdown(f"{title}, {where}" if where else title),
+        title=prose(f"{title}, {where}" if where else title),
         known=_known(difference),
         sentences=tuple(_sentences(verdicts, names, difference)),
         evidence=tuple(_evidence(verdicts, names, difference)),

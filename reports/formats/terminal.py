@@ -27,6 +27,7 @@ def render(verdicts: Verdicts) -> str:
     shared = tables.shared_variants(table)
     pieces = _folded(table.drop(columns="variant") if shared else table, heads=1 if shared else 2)
     legend = [f"Every verdict holds for {shared}."] if shared else []
+    legend += [f"{row.cell} ({row.status}): {row.reason}" for row in tables.cells(verdicts, names).itertuples()]
     legend += ["* known"] if any(judged.known for judged in verdicts.judgements) else []
     parts = [_filled(headline(verdicts)), *map(_plain, pieces), *(_filled(line) for line in legend)]
     return "\n\n".join(parts) + "\n"

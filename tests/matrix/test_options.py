@@ -129,6 +129,16 @@ def test_a_baseline_is_a_cell_or_a_part_of_one(baseline: str) -> None:
     assert plan.plan(_apply("--baseline", baseline)).baseline.id == "transformers-2.0_torch-9.0"
 
 
+def test_only_the_named_cells_run_beside_the_baseline() -> None:
+    cells = plan.plan(_apply("--cell", "transformers-3.0_torch-9.0")).cells
+    assert [cell.id for cell in cells] == ["transformers-1.0_torch-9.0", "transformers-3.0_torch-9.0"]
+
+
+def test_a_cell_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(SpecError, match=r"no such cell\n.*transformers-9\n.*transformers-1\.0_torch-9\.0"):
+        plan.plan(_apply("--cell", "transformers-9"))
+
+
 MODES = {
     "transformers": {"values": ["1.0"]},
     "CPU_MODE": {"values": ["no avx_2", "default"], "kind": "env"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from tests.matrix.builders import small_spec
 KEYS = {"transformers-1.0_torch-9.0": ["a"]}
 
 
-def _written(state: State, run_id: str, started: str = "2026-01-01") -> Run:
-    run = replace(runs.new(state, small_spec(), ["--run-id", run_id], run_id), started=started)
+def _written(state: State, run_id: str) -> Run:
+    run = runs.new(state, small_spec(), ["--run-id", run_id], run_id)
     run.write()
     return run
 
@@ -54,8 +55,8 @@ def test_an_id_that_exists_is_continued_if_the_spec_is_the_same(state: State) ->
 
 
 def test_the_newest_run_is_found_without_a_name(state: State) -> None:
-    _written(state, "b", started="2026-01-02")
-    _written(state, "a", started="2026-01-01")
+    _written(state, "b")
+    os.utime(_written(state, "a").folder / "run.json", (0, 0))
     assert runs.find(state, None).id == "b"
 
 

@@ -76,6 +76,7 @@ def test_the_digest_follows_what_is_said_not_how_it_is_written() -> None:
         ({"baseline": {"trasformers": "1.0"}}, ["baseline names an axis that does not exist", "torch, transformers"]),
         ({"known": [{**KNOWN, "cells": {"jax": "1"}}]}, ["[[known]] of 'tiny' names an axis", "jax"]),
         ({"known": [{**KNOWN, "verdict": "broken"}]}, ["'broken'", "noise, drift"]),
+        ({"known": [{**KNOWN, "variant": {"atention": "sdpa"}}]}, ["option that no variant has", "dtype, attention"]),
         ({"exclude": [{"cells": {"jax": "1"}, "reason": "old"}]}, ["[[exclude]] with reason 'old'", "jax"]),
         ({"exclude": [{"cells": {"torch": "9.0"}}]}, ["lacks the key 'reason'"]),
         ({"schema": 2}, ["newer version of this tool", "allowed: 1"]),

@@ -40,6 +40,12 @@ def test_versions_and_names_stay_readable() -> None:
     assert [escape.text(value) for value in plain] == plain
 
 
+def test_prose_shows_what_was_quoted_as_code_and_escapes_the_rest() -> None:
+    sentence = f"since a|b (buffer {escape.quote('x`y')}) <b>"
+    assert escape.prose(sentence) == "since a\\|b (buffer ``x`y``) &lt;b&gt;"
+    assert escape.prose(escape.quote("a\x00b")) == "`a b`"
+
+
 def test_a_code_span_cannot_be_closed_from_inside() -> None:
     assert escape.code("a`b``c") == "```a`b``c```"
     assert escape.code("`a`") == "`` `a` ``"

@@ -65,6 +65,7 @@ def test_a_missing_cell(copy: Copy) -> None:
     assert said.endswith("1 of 2 comparisons could not be made, in 5.23.0.")
     report = formats.load("markdown").render(copy.judge())
     assert "## Not captured" in report
+    assert "5.23.0 (env_failed): no matching distribution" in formats.load("terminal").render(copy.judge())
     assert "| 5.23.0 | env_failed | no matching distribution |" in " ".join(report.split())
 
 
@@ -72,6 +73,11 @@ def test_a_missing_cell_before_the_first_bad_one_leaves_the_start_open(copy: Cop
     copy.only("bos-dropped")
     copy.lose(MIDDLE, "no matching distribution")
     assert "drifts since 5.23.0 at the latest" in headline(copy.judge())
+
+
+def test_a_known_verdict_of_a_missing_cell_is_not_called_stale(copy: Copy) -> None:
+    copy.lose(NEWEST, "no matching distribution")
+    assert "no longer found" not in headline(copy.judge())
 
 
 def test_variants_that_differ_get_rows_of_their_own(copy: Copy) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from matrix.state import ROOT, State
+from reports import console
 from reports.__main__ import main
 from tests.reports.conftest import MIDDLE, NEWEST, Copy
 
 PROBE = """
 import sys
 from pathlib import Path
+from reports import console
 from reports.__main__ import main
 code = main([sys.argv[1]], out=Path(sys.argv[2]))
 heavy = sorted({"numpy", "pandas", "jinja2", "tabulate"} & sys.modules.keys())
@@ -32,6 +34,11 @@ def test_a_report_is_written_and_printed(copy: Copy, tmp_path: Path, capsys: pyt
     assert "\x1b" not in printed
     assert (out / "latest").readlink() == Path(copy.folder.name)
     assert json.loads((out / "latest" / "report.json").read_text(encoding="utf-8"))["schema"] == 1
+
+
+def test_only_verdicts_are_coloured() -> None:
+    painted = console.paint("drift-case  drift*\nerror.py  identical\n")
+    assert painted == "drift-case  \x1b[31mdrift\x1b[0m*\nerror.py  \x1b[32midentical\x1b[0m\n"
 
 
 def test_what_is_known_does_not_fail(copy: Copy, tmp_path: Path) -> None:
