@@ -66,6 +66,13 @@ def apply(options: Options, spec: Spec) -> Spec:
 
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
+    if not options.checkpoints and (
+        options.text or options.auto_class or options.generate or options.trust_remote_code
+    ):
+        raise SpecError(
+            "--text, --auto-class, --generate and --trust-remote-code are for a CHECKPOINT, and none is given",
+            next_step="give the CHECKPOINT first, or write the case into a spec",
+        )
     cases = tuple(_own_case(options, checkpoint) for checkpoint in options.checkpoints) or spec.case
     # a selection changes what runs, never the environments it runs in
     spec = replace(spec, requirements=requirements(cases, spec.requirements))

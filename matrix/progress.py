@@ -51,23 +51,23 @@ class Progress:
 
     def refresh(self) -> None:
         """Read every cell's new events."""
-        for row, folder in self._rows:
-            done, running = _events(folder)
+        for row, folder, waiting in self._rows:
+            done, running = _events(folder, waiting)
             self._shown.update(row, completed=done, case=running)
 
-    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Path]:
+    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Path, set[str]]:
         jobs = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)["jobs"]
-        waiting = sum(not outcome.is_captured(job) for job in jobs)
-        return self._shown.add_task(cell.title, total=waiting, case="environment"), folder
+        waiting = {job["id"] for job in jobs if not outcome.is_captured(job)}
+        return self._shown.add_task(cell.title, total=len(waiting), case="environment"), folder, waiting
 
 
-def _events(folder: Path) -> tuple[int, str]:
-    """How many captures have ended, and what runs now."""
+def _events(folder: Path, waiting: set[str]) -> tuple[int, str]:
+    """How many of the captures that were waited for have ended, and what runs now."""
     if (folder / outcome.CELL).exists():
-        return len(outcome.read(folder)), "done"
+        return len(waiting), "done"
     path = folder / "events.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     events = [json.loads(line) for line in lines if line.endswith("}")]
-    ended = sum(event["event"] == "end" for event in events)
+    ended = sum(event["event"] == "end" and event["job"] in waiting for event in events)
     last = events[-1] if events else {"event": "start"}
     return ended, str(last.get("job", "imports")) if last["event"] == "begin" else "environment and imports"

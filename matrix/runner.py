@@ -56,15 +56,14 @@ def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Ou
     waiting = {job["id"]: job for job in asked["jobs"]}
     while waiting:
         todo = [job for job in waiting.values() if not outcome.is_captured(job)]
-        failure = _run_harness(folder, venv, asked, todo) if todo else None
+        failures = _run_harness(folder, venv, asked, todo) if todo else []
         for job in [job for job in waiting.values() if outcome.is_captured(job)]:
             del waiting[job["id"]]
             yield outcome.adopt(folder, job)
-        if failure:
-            # a capture may have been written before the interpreter went down
-            if waiting.pop(failure.id, None):
-                yield failure
-        elif waiting:
+        # a capture may have been written before the interpreter went down
+        lost = [failure for failure in failures if waiting.pop(failure.id, None)]
+        yield from lost
+        if waiting and not failures:
             reason = "the harness ended without a capture"
             yield from (
                 Outcome(id=job["id"], key=job["key"], status="not_run", reason=reason) for job in waiting.values()
@@ -72,8 +71,11 @@ def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Ou
             return
 
 
-def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[dict[str, Any]]) -> Outcome | None:
-    """One process over the jobs. None when it went through, else the outcome of the job that took it down."""
+def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[dict[str, Any]]) -> list[Outcome]:
+    """One process over the jobs. Empty when it went through, else the outcome of the job that took it down.
+
+    Where no job had begun, imports are at fault, which would fail for every job in turn: all of them get the outcome.
+    """
     watch = Watch(folder / "events.jsonl", {job["id"]: float(job["timeout"]) for job in jobs})
     with tempfile.TemporaryDirectory(prefix="matrix-cell-") as scratch, (folder / "harness.log").open("ab") as log:
         path, start = Path(scratch) / "request.json", log.tell()
@@ -91,12 +93,13 @@ def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[
             ended = _wait(process, watch)
         finally:
             _stop(process)
+    if ended == 0:
+        return []
+    words = (folder / "harness.log").read_bytes()[start:].decode(errors="replace")
     running = [job for job in jobs if job["id"] == watch.running]
     stopped = running or [job for job in jobs if not outcome.is_captured(job)]
-    if ended == 0 or not stopped:
-        return None
-    words = (folder / "harness.log").read_bytes()[start:].decode(errors="replace")
-    return Outcome(id=stopped[0]["id"], key=stopped[0]["key"], **_failure(ended, stopped[0], words))
+    lost = stopped[:1] if watch.begun else stopped
+    return [Outcome(id=job["id"], key=job["key"], **_failure(ended, job, words)) for job in lost]
 
 
 def probe_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
@@ -114,6 +117,7 @@ class Watch:
     def __init__(self, path: Path, timeouts: Mapping[str, float]) -> None:
         self.path = path
         self.running: str | None = None
+        self.begun = False
         self._timeouts = timeouts
         # nothing runs yet, but imports may hang too
         self._deadline = time.monotonic() + max(timeouts.values())
@@ -133,7 +137,7 @@ class Watch:
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "begin":
-            self.running = event["job"]
+            self.running, self.begun = event["job"], True
             self._deadline = time.monotonic() + self._timeouts[event["job"]]
         else:
             self.running, self._deadline = None, float("inf")

@@ -19,6 +19,8 @@ from matrix.request import SCHEMA
 from matrix.run import Run
 from matrix.spec import Known
 
+_SEEN: frozenset[CellStatus] = frozenset({"captured", "probe_failed"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class CellReport:
@@ -120,7 +122,7 @@ def _side(run: Run, report: CellReport, task: str) -> Side:
     status = outcome.status if outcome else report.status
     reason = outcome.reason if outcome else report.reason
     # whatever lies in the folder of a job that crashed is not what became of it
-    found = capture.read(run.cell(report.cell.id) / task) if status in {"captured", "probe_failed"} else None
+    found = capture.read(run.cell(report.cell.id) / task) if outcome and status in _SEEN else None
     return Side(cell=report.cell, status=status, reason=reason, capture=found)
 
 

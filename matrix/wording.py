@@ -54,6 +54,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
             if names:
                 yield f"{kind} {words}: {some(names)}"
     changed = [state.name for kind in _KINDS for state in comparison.changes(kind)]
+    changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:
         yield f"changed without any effect on the logits: {some(changed)}"
 

@@ -3,35 +3,39 @@
 Like the real one it runs by path, in another interpreter, and imports nothing of ours.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import signal
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = {"cpu": "one CPU", "cpu_capability": "AVX2", "environ": dict(os.environ), "isolated": sys.flags.isolated}
 
 
-def main(path):
-    with open(path, encoding="utf-8") as file:
-        request = json.load(file)
-    names = [job["id"].split("/")[0] for job in request["jobs"]]
-    if "early" in names:
+def main(path: Path) -> None:
+    request = json.loads(path.read_text(encoding="utf-8"))
+    events = Path(request["events"])
+    jobs = {job["id"].split("/")[0]: job for job in request["jobs"]}
+    if "early" in jobs:
         sys.exit("ImportError: no module named torch")
-    for name, job in zip(names, request["jobs"]):
+    for name, job in jobs.items():
         if name == "between":
             sys.exit("the probe cannot be loaded")
-        send(request["events"], event="begin", job=job["id"])
+        send(events, event="begin", job=job["id"])
         end(name)
         capture(job, name)
         if name == "after":
             os.kill(os.getpid(), signal.SIGSEGV)
-        send(request["events"], event="end", job=job["id"], status="captured")
-    send(request["events"], event="done")
+        send(events, event="end", job=job["id"], status="captured")
+    send(events, event="done")
 
 
-def end(name):
+def end(name: str) -> None:
     if name == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if name == "hang":
@@ -41,23 +45,23 @@ def end(name):
         sys.exit(3)
 
 
-def capture(job, name):
+def capture(job: dict[str, Any], name: str) -> None:
     response = {"schema": 1, "key": job["key"], "status": "captured", "environment": ENVIRONMENT}
-    if name in ("fails", "full-disk"):
+    if name in {"fails", "full-disk"}:
         error = {"type": "OSError", "message": "no", "traceback": "", "transient": name == "full-disk"}
         response.update(status="probe_failed", failed_stage="load", error=error)
-    scratch = job["folder"] + ".scratch"
-    os.makedirs(scratch)
-    with open(os.path.join(scratch, "response.json"), "w", encoding="utf-8") as file:
-        json.dump(response, file)
-    shutil.rmtree(job["folder"], ignore_errors=True)
-    os.rename(scratch, job["folder"])
+    folder = Path(job["folder"])
+    scratch = folder.with_suffix(".scratch")
+    scratch.mkdir(parents=True)
+    (scratch / "response.json").write_text(json.dumps(response), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
 
 
-def send(path, **event):
-    with open(path, "a", encoding="utf-8") as file:
+def send(path: Path, **event: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(event) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))

@@ -153,7 +153,10 @@ def _work(state: State, size: int, *, locked: bool = True) -> Work:
     made = plan.plan(small_spec())
     lock = Lock(path=Path("lock"), digest="lock") if locked else EnvironmentFailure("no")
     return Work(
-        plan=made, sources={"tiny": (source, source)}, locks=dict.fromkeys([c.id for c in made.cells], lock), state=state
+        plan=made,
+        sources={"tiny": (source, source)},
+        locks=dict.fromkeys([c.id for c in made.cells], lock),
+        state=state,
     )
 
 

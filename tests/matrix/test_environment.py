@@ -135,12 +135,19 @@ def test_the_backend_stands_on_the_first_line_of_a_lock(tmp_path: Path) -> None:
     assert Lock(path=path, digest="x").backend == "cpu"
 
 
+UNSATISFIABLE = """  × No solution found when resolving dependencies:
+  ╰─▶ Because a==1 was not found
+      and you require a==1,
+      we can conclude that …
+
+      hint: `a` was found on an index"""
+
+
 @pytest.mark.parametrize(
     ("stderr", "reason"),
     [
         (
-            "  × No solution found when resolving dependencies:\n  ╰─▶ Because a==1 was not found\n"
-            "      and you require a==1,\n      we can conclude that …\n\n      hint: `a` was found on an index",
+            UNSATISFIABLE,
             "Because a==1 was not found and you require a==1, we can conclude that …",
         ),
         ("error: Failed to fetch: `x`\n  Caused by: timeout\n", "Failed to fetch: `x` Caused by: timeout"),

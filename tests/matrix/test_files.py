@@ -69,9 +69,13 @@ def test_a_new_folder_appears_whole(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_left_half_way_never_appears(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), files.new_folder(tmp_path / "target") as scratch:
-        (scratch / "a").write_text("1")
-        raise RuntimeError
+    def fill() -> None:
+        with files.new_folder(tmp_path / "target") as scratch:
+            (scratch / "a").write_text("1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill()
     assert list(tmp_path.iterdir()) == []
 
 

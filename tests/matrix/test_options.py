@@ -34,8 +34,8 @@ def test_help_names_every_option_and_exit_code_and_exits_with_0(capsys: pytest.C
         options.parse(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    stable = "spec transformers torch case dtype attention baseline profile jobs shard run-id fresh".split()
-    assert [name for name in stable if f"--{name}" not in text] == []
+    stable = {"spec", "transformers", "torch", "case", "dtype", "attention", "baseline", "profile", "jobs", "shard"}
+    assert [name for name in sorted(stable | {"run-id", "fresh"}) if f"--{name}" not in text] == []
     assert "3 no usable" in text
 
 
@@ -182,6 +182,14 @@ def test_a_local_checkpoint_is_relative_to_the_working_folder(tmp_path: Path, mo
 def test_options_for_ones_own_checkpoint_reach_its_case() -> None:
     case = _apply("./m", "--text", "a b", "--auto-class", "AutoModel", "--generate", "3", "--trust-remote-code").case[0]
     assert (case.text, case.auto_class, case.generate, case.trust_remote_code) == (("a b",), "AutoModel", 3, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--text", "a", "./m"], ["--auto-class", "AutoModel"], ["--generate", "3"], ["--trust-remote-code"]],
+)
+def test_options_for_ones_own_checkpoint_are_not_ignored_where_there_is_none(arguments: list[str]) -> None:
+    assert "give the CHECKPOINT first" in _refusal(*arguments)
 
 
 def test_two_checkpoints_of_one_name_are_refused() -> None:

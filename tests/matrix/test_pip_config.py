@@ -83,7 +83,9 @@ def test_without_any_pip_nothing_is_handed_on(tmp_path: Path, monkeypatch: pytes
     assert pip_config.uv_environment() == {}
 
 
-@pytest.mark.parametrize("name", ["UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"])
+@pytest.mark.parametrize(
+    "name", ["UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"]
+)
 def test_a_setting_of_uvs_own_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     _pip_that_says("global.find-links='/one'", tmp_path, monkeypatch)
     monkeypatch.setenv(name, "https://mine")

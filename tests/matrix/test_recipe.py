@@ -14,7 +14,7 @@ from matrix import recipe
 from matrix.errors import CheckpointError
 from matrix.recipe import Recipe, Tensor
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "matrix" / "tiny"
 
 # Changing a shipped recipe changes what every recorded run was made of: do it on purpose, and record it here.

@@ -11,7 +11,8 @@ import pytest
 from matrix.case import Case
 from matrix.errors import CheckpointError, EnvironmentFailure
 from matrix.sources import Resolver
-from matrix.state import State
+from matrix.spec import tomllib
+from matrix.state import ROOT, State
 from tests.matrix.builders import write_checkpoint, write_wheel
 
 
@@ -139,6 +140,18 @@ def test_a_hub_checkpoint_that_is_named_in_another_way_is_refused(resolver: Reso
     assert "hub:org/name@revision" in _refusal(resolver, checkpoint=name)
 
 
+def test_a_hub_checkpoint_that_cannot_be_fetched_leaves_nothing(
+    resolver: Resolver, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    message = _refusal(resolver, checkpoint="hub:nobody/nothing@v1")
+    assert "could not be fetched from the Hub" in message
+    assert "given:   nobody/nothing@v1: " in message
+    assert "or give a local folder" in message
+    assert list((state.checkpoints / "hub").iterdir()) == []
+
+
 def test_a_package_is_unpacked_once(resolver: Resolver, state: State, wheels: Path) -> None:
     write_wheel(wheels, "weights", "1.0", requires=["nowhere"], files="tiny.gguf")
     source = resolver.checkpoint(_case(checkpoint="package:weights==1.0/weights/tiny.gguf"))
@@ -179,3 +192,8 @@ def test_a_recipe_is_written_once_under_its_digest(resolver: Resolver, state: St
     assert (again, (again / "model.safetensors").stat()) == (folder, written)
     (tmp_path / "model" / "weights.toml").write_text(RECIPE.replace("seed = 1", "seed = 2"))
     assert Resolver(state, tmp_path).checkpoint(_case()).folder != folder
+
+
+def test_the_engines_environment_holds_what_fetches_from_the_hub() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    assert any(str(requirement).startswith("huggingface") for requirement in groups["engine"])
