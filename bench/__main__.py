@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
             rows.append(["naive: pip venvs, one process per checkpoint", f"{slow.wall:.1f}", f"{slow.cpu:.1f}", ""])
             rows.append(["naive ÷ ours with fresh environments (wall)", "", "", f"{slow.wall / fresh:.1f}×"])
         sys.stdout.write(tabulate(rows, headers=_HEADERS, disable_numparse=True) + "\n")
+        sys.stdout.flush()
         if options.gib:
             cell = next((workload.project / ".nox").glob("cell-transformers-4-57-6*")) / "bin" / "python"
             compare = [

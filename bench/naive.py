@@ -29,7 +29,7 @@ def run(folder: Path, checkpoints: Sequence[Path]) -> None:
         venv = folder / release
         python = str(venv / "bin" / "python")
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", f"transformers=={release}", f"torch=={TORCH}"]
+        install = [python, "-m", "pip", "install", "-qqq", f"transformers=={release}", f"torch=={TORCH}"]
         subprocess.run(install, check=True)
         for checkpoint in checkpoints:
             target = venv / f"{checkpoint.name}.pt"
