@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from matrix.state import ROOT
 from tests.integration.project import Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("clone")]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture(scope="module")
@@ -32,5 +33,15 @@ def test_the_real_model_differs_first_in_its_tokens_and_not_in_itself(shipped: P
     assert {c["variant"]["attention"] for c in found} == {"eager", "sdpa"}
     assert {c["stage"] for c in found} == {"tokens"}
     assert {c["same_ids"]["verdict"] for c in found} == {"identical"}
-    text = (shipped.folder / "reports" / "out" / "latest" / "report.md").read_text()
-    assert "tokens" in text.splitlines()[2] or "tokens" in text.split("##")[0]
+    headline = _report(shipped).splitlines()[2]
+    assert "tokens differ first; with the baseline's ids the model is identical" in headline
+
+
+def test_the_readme_shows_the_table_of_this_run(shipped: Project) -> None:
+    table = [line for line in _report(shipped).split("Columns:")[0].splitlines() if line.startswith("|")]
+    assert len(table) == 7
+    assert "\n".join(table) in (ROOT / "README.md").read_text()
+
+
+def _report(project: Project) -> str:
+    return (project.folder / "reports" / "out" / "latest" / "report.md").read_text()

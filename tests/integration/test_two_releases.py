@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.project import Project, tiny
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("clone")]
+pytestmark = [pytest.mark.integration]
 RELEASES = ["4.57.6", "5.2.0"]
 
 
