@@ -106,6 +106,11 @@ class Capture:
     warnings: tuple[str, ...]
 
     @property
+    def missing_keys(self) -> tuple[str, ...]:
+        """Parameters that the load did not find in the checkpoint and drew from the random generator."""
+        return self.loading.get("missing_keys", ())
+
+    @property
     def tensors(self) -> Path:
         """The file that holds the logits and the non-persistent buffers."""
         return self.folder / "tensors.safetensors"

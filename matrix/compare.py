@@ -92,6 +92,7 @@ class Comparison:
         config_keys: Keys that only one side has: (baseline's, candidate's).
         state: Parameters and buffers, in the model's order.
         uninitialised: (baseline's, candidate's) tensors whose memory the load never wrote.
+        undetermined: Parameters that the checkpoint lacks on both sides, so that every load draws them anew.
         outputs: Metrics of the logits; None when they are the same bits or have no common shape.
         shapes: (baseline's, candidate's) shape of the logits where they have no common one.
         generation: Index of the first greedy token that differs.
@@ -103,6 +104,7 @@ class Comparison:
     config_keys: tuple[tuple[str, ...], tuple[str, ...]]
     state: tuple[StateChange, ...]
     uninitialised: tuple[tuple[str, ...], tuple[str, ...]]
+    undetermined: tuple[str, ...]
     outputs: OutputDifference | None
     shapes: tuple[tuple[int, ...], tuple[int, ...]] | None
     generation: int | None
@@ -130,6 +132,7 @@ def compare_captures(baseline: Capture, candidate: Capture) -> Comparison:
         config_keys=config_keys,
         state=tuple(_state(baseline, candidate)),
         uninitialised=(baseline.uninitialised, candidate.uninitialised),
+        undetermined=tuple(sorted({*baseline.missing_keys} & {*candidate.missing_keys})),
         outputs=_outputs(baseline, candidate, last_only=tokens is not None) if comparable else None,
         shapes=None if comparable else shapes,
         generation=first_difference(baseline.generated, candidate.generated),

@@ -93,9 +93,10 @@ def judge(job: Job, baseline: Side, candidate: Side, comparison: Comparison | No
     if comparison is None:
         return _incomplete(bare)
     judged = replace(bare, comparison=comparison, notes=tuple(wording.notes(comparison)))
-    if not comparison.same_cpu:
+    # an axis may well choose the instruction set: then that is what is compared
+    if not comparison.same_cpu and baseline.cell.environ == candidate.cell.environ:
         return replace(judged, summary="the captures come from different CPUs, whose bits cannot be compared")
-    for rule in (_uninitialised, _tokens, _same, _noise):
+    for rule in (_uninitialised, _tokens, _same, _undetermined, _noise):
         if verdict := rule(judged, comparison, floor):
             return verdict
     return _drift(judged, comparison)
@@ -121,6 +122,9 @@ def concerns(known: Known, judged: Judgement) -> bool:
 def _incomplete(bare: Judgement) -> Judgement:
     """One side, or both, has no complete capture."""
     good, bad = bare.baseline, bare.candidate
+    if good.captured and bad.failure and bad.capture and bad.capture.uninitialised:
+        # what is in that memory decides whether this load fails and how
+        return _unwritten(bare, bad.capture, f"this load fails at {bad.failure.stage}: {wording.failure(bad.failure)}")
     if good.captured and bad.failure:
         where, text = bad.failure.type, f"fails at {bad.failure.stage}: {wording.failure(bad.failure)}"
         return replace(bare, verdict="error", stage=_stage(bad.failure), where=where, summary=text)
@@ -140,13 +144,18 @@ def _stage(failure: Failure) -> Stage:
 
 def _uninitialised(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
     baseline, candidate = comparison.uninitialised
-    names, side = (candidate, judged.candidate) if candidate else (baseline, judged.baseline)
-    if not names or not side.captured:
+    side = judged.candidate if candidate else judged.baseline
+    if not (candidate or baseline) or not side.captured:
         return None
-    stage: Stage = "parameters" if names[0] in {state.name for state in side.captured.parameters} else "buffers"
-    whose = "" if candidate else "in the baseline, "
-    text = f"{whose}loading leaves {wording.some(names)} as uninitialised memory"
-    text = f"{text}; in this load {wording.distance(comparison)}"
+    whose = "" if candidate else " (in the baseline)"
+    return _unwritten(judged, side.captured, f"in this load{whose} {wording.distance(comparison)}")
+
+
+def _unwritten(judged: Judgement, capture: Capture, then: str) -> Judgement:
+    """Unstable, at the first tensor that loading never wrote."""
+    names = capture.uninitialised
+    stage: Stage = "parameters" if names[0] in {state.name for state in capture.parameters} else "buffers"
+    text = f"loading leaves {wording.some(names)} as uninitialised memory; {then}"
     return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
 
 
@@ -164,6 +173,16 @@ def _same(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgeme
         return None
     text = "the same bits at every position that the mask keeps" if outputs else "the same bits"
     return replace(judged, verdict="identical", summary=text)
+
+
+def _undetermined(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
+    """The difference starts at a parameter that no checkpoint decides: the case, not a release, is at fault."""
+    drawn = [change.name for change in comparison.changes("parameters") if change.name in comparison.undetermined]
+    if not drawn or comparison.config or drawn[0] != comparison.changes("parameters")[0].name:
+        return None
+    lacking = f"the checkpoint does not hold {wording.some(drawn)}, which every load draws anew"
+    text = f"{lacking}; {wording.distance(comparison)}"
+    return replace(judged, verdict="unstable", stage="parameters", where=drawn[0], summary=text)
 
 
 def _noise(judged: Judgement, comparison: Comparison, floor: Floor | None) -> Judgement | None:

@@ -31,6 +31,7 @@ def test_equal_captures_differ_in_nothing_and_their_tensors_are_not_read(tmp_pat
         config_keys=((), ()),
         state=(),
         uninitialised=((), ()),
+        undetermined=(),
         outputs=None,
         shapes=None,
         generation=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,12 @@ def test_a_note_names_three_and_counts_the_rest(tmp_path: Path) -> None:
     [
         ([], ["inv_freq"], "buffers", "loading leaves inv_freq as uninitialised memory"),
         ([], ["model.weight"], "parameters", "loading leaves model.weight"),
-        (["inv_freq"], [], "buffers", "in the baseline, loading leaves inv_freq"),
+        (
+            ["inv_freq"],
+            [],
+            "buffers",
+            "loading leaves inv_freq as uninitialised memory; in this load (in the baseline)",
+        ),
         (["inv_freq"], ["inv_freq"], "buffers", "loading leaves inv_freq"),
     ],
 )
@@ -157,8 +163,41 @@ def test_uninitialised_memory_is_unstable_even_where_the_bits_agree(
     judged = _judge(tmp_path, sides[0], sides[1])
     assert _verdict(judged) == ("unstable", stage, (candidate or baseline)[0])
     assert judged.summary.startswith(starts)
-    assert judged.summary.endswith("in this load the logits happen to be the same")
+    assert judged.summary.endswith(" the logits happen to be the same")
     assert judged.fails
+
+
+def test_a_failure_after_unwritten_memory_is_blamed_on_the_memory(tmp_path: Path) -> None:
+    good = captured(tmp_path / "a")
+    error = {"type": "IndexError", "message": "index out of range", "traceback": "…", "transient": False}
+    facts = {"status": "probe_failed", "failed_stage": "logits", "error": error, "uninitialised": ["position_ids"]}
+    bad = captured(tmp_path / "b", **facts)
+    sides = [Side(cell=c, status=s.status, reason=None, capture=s) for c, s in ((BASELINE, good), (CANDIDATE, bad))]
+    judged = judge(JOB, sides[0], sides[1], None, None)
+    assert _verdict(judged) == ("unstable", "buffers", "position_ids")
+    assert judged.summary.endswith("this load fails at logits: IndexError: index out of range")
+
+
+def test_a_parameter_that_no_checkpoint_decides_is_the_cases_own_fault(tmp_path: Path) -> None:
+    lacking = {"loading": {"missing_keys": ["model.weight"]}}
+    drawn = {**lacking, "parameters": [tensor("model.weight", [5.0])], "logits": moved(-0.5)}
+    judged = _judge(tmp_path, lacking, drawn)
+    assert _verdict(judged) == ("unstable", "parameters", "model.weight")
+    assert judged.summary.startswith("the checkpoint does not hold model.weight")
+
+
+def test_a_parameter_that_only_the_candidate_misses_is_drift(tmp_path: Path) -> None:
+    drawn = {"loading": {"missing_keys": ["model.weight"]}, "parameters": [tensor("model.weight", [5.0])]}
+    judged = _judge(tmp_path, {}, {**drawn, "logits": moved(-0.5)})
+    assert _verdict(judged) == ("drift", "parameters", "model.weight")
+
+
+def test_an_axis_that_chooses_the_instruction_set_is_compared_all_the_same(tmp_path: Path) -> None:
+    environment = {"cpu": "one CPU", "cpu_capability": "DEFAULT"}
+    a, b = captured(tmp_path / "a"), captured(tmp_path / "b", environment=environment, logits=moved(-0.5))
+    chosen = replace(BASELINE, environ={"ATEN_CPU_CAPABILITY": "default"})
+    sides = [Side(cell=c, status=s.status, reason=None, capture=s) for c, s in ((BASELINE, a), (chosen, b))]
+    assert judge(JOB, sides[0], sides[1], compare_captures(a, b), None).verdict == "drift"
 
 
 def test_only_generation_differs(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Copy:
         error = {"type": "ValueError", "message": message, "traceback": ""}
 
         def change(response: dict[str, Any]) -> None:
-            response.update(status="probe_failed", failed_stage="load", error=error)
+            response.update(status="probe_failed", failed_stage="load", error=error, uninitialised=[])
 
         self.edit(f"cells/{cell}/{job}/response.json", change)
 
