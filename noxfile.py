@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # the nox command leaves the project's folder out
 
 from matrix import environment, run, runner, spec  # noqa: E402
 from matrix.errors import MatrixError  # noqa: E402
+from matrix.files import locked  # noqa: E402
 from matrix.plan import plan  # noqa: E402
 from matrix.state import State  # noqa: E402
 
@@ -26,7 +27,10 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["matrix"]
 
 RUN = os.environ.get(run.RUN_VARIABLE)
-CELLS = plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells
+try:
+    CELLS = plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells
+except MatrixError as error:
+    sys.exit(f"error: {error}")
 
 
 def run_python(session: nox.Session, group: str, *arguments: str) -> None:
@@ -34,7 +38,8 @@ def run_python(session: nox.Session, group: str, *arguments: str) -> None:
     requirements = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
     venv = Path(session.virtualenv.location)
     try:
-        environment.sync(venv, environment.lock(requirements, State().create()))
+        with locked(venv.parent / f".{venv.name}.lock"):
+            environment.sync(venv, environment.lock(requirements, State().create()))
     except MatrixError as error:
         session.error(f"our own environment cannot be built: {error}")
     variables = {**os.environ, environment.NOX_VARIABLE: sys.executable, "UV": environment.uv_path()}

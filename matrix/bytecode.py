@@ -7,6 +7,7 @@ Python checks a .pyc against its source's time and size, so a stale one is compi
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,10 @@ def keep(venv: Path, store: Path) -> None:
     """Link every .pyc that an environment's imports have made into the store."""
     for package, source, compiled in _modules(venv):
         stored = store / package / source
-        if compiled.exists() and not stored.exists():
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):
+        # an optimisation that fails, on a full disk say, must cost nobody a capture
+        with contextlib.suppress(OSError):
+            if compiled.exists() and not stored.exists():
+                stored.parent.mkdir(parents=True, exist_ok=True)
                 os.link(compiled, stored)
 
 
@@ -46,8 +48,11 @@ def _modules(venv: Path) -> Iterator[tuple[str, str, Path]]:
         # the cell's Python, which need not be ours (PEP 3147)
         tag = site.parent.name.replace("python", "cpython-").replace(".", "")
         for record in site.glob("*.dist-info/RECORD"):
-            package = f"{tag}-{record.parent.name.removesuffix('.dist-info')}"
-            for line in record.read_text(encoding="utf-8").splitlines():
+            text = record.read_text(encoding="utf-8")
+            # two builds of one version differ in their records
+            build = hashlib.sha256(text.encode()).hexdigest()[:16]
+            package = f"{tag}-{record.parent.name.removesuffix('.dist-info')}-{build}"
+            for line in text.splitlines():
                 source = line.partition(",")[0]
                 if source.endswith(".py") and not source.startswith((".", "/", '"')):
                     path = site / source

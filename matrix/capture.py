@@ -111,6 +111,11 @@ class Capture:
         return self.loading.get("missing_keys", ())
 
     @property
+    def mismatched_keys(self) -> tuple[str, ...]:
+        """Parameters whose shape in the checkpoint is another, and that were drawn anew."""
+        return self.loading.get("mismatched_keys", ())
+
+    @property
     def tensors(self) -> Path:
         """The file that holds the logits and the non-persistent buffers."""
         return self.folder / "tensors.safetensors"

@@ -46,6 +46,20 @@ class Variants:
     device: tuple[str, ...] | None = None
     threads: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Check what the types cannot say.
+
+        Raises:
+            SpecError: For names that are none, or less than one thread.
+        """
+        for name in (*(self.attention or ()), *(self.device or ())):
+            if not re.fullmatch(r"[A-Za-z0-9_.:-]+", name):
+                raise SpecError(
+                    "a variant has a name that is none", given=name, allowed="such as eager, sdpa, cpu, cuda:0"
+                )
+        if any(threads < 1 for threads in self.threads or ()):
+            raise SpecError("a variant has no thread to run on", given=self.threads, allowed="1 or more")
+
     def over(self, base: Variants) -> Variants:
         """These values where they are given, the base's elsewhere."""
         return Variants(**{f.name: getattr(self, f.name) or getattr(base, f.name) for f in fields(self)})
@@ -121,6 +135,13 @@ class Case:
                 given=[len(row) for row in self.input_ids],
                 next_step="pad the rows and give an attention_mask",
             )
+        for name, value in self.inputs.items():
+            if isinstance(value, Mapping) and not {"shape"} <= {*value} <= {"shape", "seed"}:
+                raise SpecError(
+                    f"{where} has a seeded input without a shape",
+                    given=f"{name}: {dict(value)}",
+                    allowed="{ shape = […], seed = 0 }",
+                )
         if self.generate < 0 or self.timeout <= 0:
             raise SpecError(f"{where} has a negative number of tokens or seconds", given=(self.generate, self.timeout))
 

@@ -65,20 +65,21 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
         raise SpecError("--jobs is not a number of cells", given=options.jobs, allowed="1 or more")
     asked = command_line.apply(options, specs.read(options.spec))
     spec, sources = resolve(asked, Resolver(state.create(), options.spec.resolve().parent))
+    if len(plan(spec).cells) == 1 and not options.cell:
+        raise SpecError(
+            "one cell alone has nothing to be compared with",
+            given=plan(spec).baseline.id,
+            next_step="give at least two values of one axis, oldest first",
+        )
     work = Work(plan=plan(spec), sources=sources, locks=lock(plan(spec).cells, state), state=state)
     tasks = {cell: work.tasks(cell, work.plan.jobs) for cell in work.plan.cells}
     keys = {cell.id: [task.key for task in todo] for cell, todo in tasks.items()}
     if not options.fresh and (same := runs.unchanged(state, spec, keys, options.run_id)):
         return same
-    run = runs.new(state, spec, arguments, options.run_id)
+    run = runs.finished(runs.new(state, spec, arguments, options.run_id), None)
     run.write()
-    if options.fresh:
-        discard(tasks.values())
     outcomes = capture(run, work, tasks, options)
-    if again := _same_ids(run, work):
-        if options.fresh:
-            discard(again.values())
-        outcomes += capture(run, work, {cell: [*tasks[cell], *more] for cell, more in again.items()}, options)
+    outcomes += capture(run, work, _same_ids(run, work), options, again=True)
     if not any(done.status == "captured" for done in outcomes):
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
@@ -124,14 +125,26 @@ def discard(tasks: Iterable[Sequence[Task]]) -> None:
         shutil.rmtree(task.content["folder"], ignore_errors=True)
 
 
-def capture(run: Run, work: Work, tasks: Mapping[Cell, Sequence[Task]], options: Options) -> list[Outcome]:
-    """Take what is not yet taken; every cell ends with a cell.json that says what became of it."""
+def capture(
+    run: Run, work: Work, tasks: Mapping[Cell, Sequence[Task]], options: Options, *, again: bool = False
+) -> list[Outcome]:
+    """Take what is not yet taken; every cell ends with a cell.json that says what became of it.
+
+    Args:
+        run: Where the captures are shown.
+        work: The plan and its locks.
+        tasks: What each cell is to capture.
+        options: How many cells at a time, and whether earlier captures count.
+        again: Whether the cells' earlier outcomes in this run stay.
+    """
+    if options.fresh:
+        discard(tasks.values())
     waiting = []
     for cell, todo in tasks.items():
         folder, found = run.cell(cell.id), work.locks[cell.id]
         if isinstance(found, EnvironmentFailure):
             outcome.write_failure(folder, cell, "env_failed", str(found))
-        elif not outcome.ask(folder, cell, found, todo):
+        elif not outcome.ask(folder, cell, found, todo, outcome.read(folder) if again else ()):
             waiting.append(cell)
     sessions.drive(run, waiting, options.jobs or default_jobs(work))
     return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
@@ -152,7 +165,7 @@ def _same_ids(run: Run, work: Work) -> dict[Cell, list[Task]]:
         for cell in work.plan.cells if baseline else ():
             tokens = read_tokens(run.cell(cell.id) / job.id)
             if baseline and tokens and tokens != baseline:
-                same = request.same_ids(job, baseline.input_ids, baseline.attention_mask)
+                same = request.same_ids(job, baseline.lists)
                 again.setdefault(cell, []).extend(work.tasks(cell, [same]))
     return again
 

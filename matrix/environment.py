@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,8 +145,6 @@ def _cpu_index_answers() -> bool:
     request = urllib.request.Request(CPU_TORCH_INDEX, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=3).close()  # noqa: S310 - likewise
-    except urllib.error.HTTPError:
-        return True
     except OSError:
         say("torch: the index of CPU wheels does not answer; torch comes from the configured indexes instead")
         return False

@@ -126,13 +126,13 @@ class DigestMemory:
     def file(self, path: Path) -> str:
         """The file's sha256, remembered while its size, inode and modification time stay as they were."""
         stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
         known = self._known.get(str(path))
-        if known is None or known[:3] != stamp:
+        if known is None or known[:-1] != stamp:
             known = [*stamp, sha256(path)]
             self._known[str(path)] = known
             self._dirty = True
-        return str(known[3])
+        return str(known[-1])
 
     def folder(self, folder: Path) -> str:
         """Digest of every file's name and bytes below a folder; hidden files and bytecode do not count."""

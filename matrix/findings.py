@@ -49,7 +49,8 @@ def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ..
         # a value without a verdict of its own says nothing: the walk goes on over it
         judged = [(value, found) for value, found in pairs if found and found.verdict != "missing"]
         bad = next((index for index, (_, found) in enumerate(judged) if found.verdict not in QUIET), None)
-        if bad is None:
+        # what the baseline's own memory does not decide started nowhere along this axis
+        if bad is None or _undecided(judged[bad][1]):
             continue
         first_bad, found = judged[bad]
         last_good = judged[bad - 1][0] if bad else line[0]
@@ -64,6 +65,10 @@ def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ..
             first_bad=first_bad,
             sentence=f"{_what(found)}: {along}{again}{_others(axis, baseline, found, by_axes)}",
         )
+
+
+def _undecided(found: Judgement) -> bool:
+    return found.comparison is not None and bool(found.comparison.uninitialised[0] or found.comparison.undetermined)
 
 
 def _what(found: Judgement) -> str:

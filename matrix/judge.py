@@ -16,18 +16,21 @@ from matrix.spec import Known, Spec, matches
 Verdict = Literal["identical", "noise", "drift", "unstable", "error", "missing"]
 Stage = Literal["load", "tokens", "config", "parameters", "buffers", "activations", "logits", "generation"]
 
+_BROKEN: frozenset[CellStatus] = frozenset({"crashed", "timed_out"})
+
 QUIET: frozenset[Verdict] = frozenset({"identical", "noise"})
 """Verdicts that need nobody's attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One side of a comparison: the cell, what became of it, and its capture if there is one."""
+    """One side of a comparison: the cell, what became of it and at which stage, and its capture if there is one."""
 
     cell: Cell
     status: CellStatus
     reason: str | None
     capture: Capture | None
+    stage: str | None = None
 
     @property
     def captured(self) -> Capture | None:
@@ -75,7 +78,9 @@ class Judgement:
     @property
     def fails(self) -> bool:
         """Whether this alone makes the run's exit code 1."""
-        return self.verdict not in QUIET and self.known is None
+        # a known change of tokens is no excuse for a model that changes with the same ids
+        beneath = self.same_ids is not None and self.same_ids.verdict not in QUIET
+        return self.verdict not in QUIET and (self.known is None or beneath)
 
 
 def judge(job: Job, baseline: Side, candidate: Side, comparison: Comparison | None, floor: Floor | None) -> Judgement:
@@ -127,19 +132,22 @@ def _incomplete(bare: Judgement) -> Judgement:
         return _unwritten(bare, bad.capture, f"this load fails at {bad.failure.stage}: {wording.failure(bad.failure)}")
     if good.captured and bad.failure:
         where, text = bad.failure.type, f"fails at {bad.failure.stage}: {wording.failure(bad.failure)}"
-        return replace(bare, verdict="error", stage=_stage(bad.failure), where=where, summary=text)
+        return replace(bare, verdict="error", stage=_stage(bad.failure.stage), where=where, summary=text)
     if bad.captured and good.failure:
         text = f"works here, while the baseline fails at {good.failure.stage}: {wording.failure(good.failure)}"
-        return replace(bare, verdict="error", stage=_stage(good.failure), where=good.failure.type, summary=text)
-    if good.captured and bad.status in {"crashed", "timed_out"}:
-        return replace(bare, verdict="error", stage="load", summary=bad.reason or bad.status)
+        return replace(bare, verdict="error", stage=_stage(good.failure.stage), where=good.failure.type, summary=text)
+    if good.captured and bad.status in _BROKEN:
+        return replace(bare, verdict="error", stage=_stage(bad.stage), summary=bad.reason or bad.status)
+    if bad.captured and good.status in _BROKEN:
+        text = f"works here, while in the baseline {good.reason or good.status}"
+        return replace(bare, verdict="error", stage=_stage(good.stage), summary=text)
     side, name = (bad, "candidate") if good.captured else (good, "baseline")
     return replace(bare, summary=f"the {name} has no capture ({side.status}): {side.reason or 'no reason was left'}")
 
 
-def _stage(failure: Failure) -> Stage:
+def _stage(stage: str | None) -> Stage | None:
     """The probe also times `state`, of which the parameters come first."""
-    return "parameters" if failure.stage == "state" else cast("Stage", failure.stage)
+    return "parameters" if stage == "state" else cast("Stage | None", stage)
 
 
 def _uninitialised(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
@@ -147,29 +155,33 @@ def _uninitialised(judged: Judgement, comparison: Comparison, _: Floor | None) -
     side = judged.candidate if candidate else judged.baseline
     if not (candidate or baseline) or not side.captured:
         return None
-    whose = "" if candidate else " (in the baseline)"
-    return _unwritten(judged, side.captured, f"in this load{whose} {wording.distance(comparison)}")
+    whose = " in the baseline" + (" too" if candidate else "") if baseline else ""
+    return _unwritten(judged, side.captured, f"in this load {wording.distance(comparison)}", whose)
 
 
-def _unwritten(judged: Judgement, capture: Capture, then: str) -> Judgement:
+def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") -> Judgement:
     """Unstable, at the first tensor that loading never wrote."""
     names = capture.uninitialised
     stage: Stage = "parameters" if names[0] in {state.name for state in capture.parameters} else "buffers"
-    text = f"loading leaves {wording.some(names)} as uninitialised memory; {then}"
+    text = f"loading leaves {wording.some(names)} as uninitialised memory{whose}; {then}"
     return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
 
 
 def _tokens(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
-    if change := comparison.tokens:
+    change = comparison.tokens
+    # a list that one tokenizer makes and the other leaves to the model's default is judged by the logits
+    if change and (change.list == "input_ids" or not _same(judged, comparison, None)):
         where = f"{change.list}[{change.row}, {change.position}]"
         return replace(judged, verdict="drift", stage="tokens", where=where, summary=wording.tokens(change))
     return None
 
 
 def _same(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
-    """The same bits wherever the attention mask lets the model look, and the same greedy tokens."""
+    """The same state, the same bits wherever the attention mask lets the model look, and the same greedy tokens."""
     outputs = comparison.outputs
-    if comparison.shapes or comparison.generation is not None or (outputs and outputs.values.differing):
+    if comparison.shapes or comparison.dtypes or comparison.generation is not None:
+        return None
+    if comparison.altered or (outputs and outputs.values.differing):
         return None
     text = "the same bits at every position that the mask keeps" if outputs else "the same bits"
     return replace(judged, verdict="identical", summary=text)
@@ -186,9 +198,10 @@ def _undetermined(judged: Judgement, comparison: Comparison, _: Floor | None) ->
 
 
 def _noise(judged: Judgement, comparison: Comparison, floor: Floor | None) -> Judgement | None:
-    """Different bits of the same state, explained by rounding that was measured."""
+    """Different bits of the same state and config, explained by rounding that was measured."""
     outputs = comparison.outputs
-    if floor is None or outputs is None or comparison.changes("parameters") or comparison.changes("buffers"):
+    explained = not (comparison.altered or comparison.config or comparison.dtypes or comparison.generation is not None)
+    if floor is None or outputs is None or not explained:
         return None
     k = floor.ratio(outputs.values.max_abs)
     text = f"{wording.distance(comparison)}, {k:.2g} times the noise floor of {floor.max_abs:.2g} ({floor.source})"
@@ -200,18 +213,32 @@ def _noise(judged: Judgement, comparison: Comparison, floor: Floor | None) -> Ju
 
 def _drift(judged: Judgement, comparison: Comparison) -> Judgement:
     stage, where = _cause(comparison)
-    place = f"{where} differs; " if stage in {"config", "parameters", "buffers"} else ""
+    place = f"{where} {_PLACES[stage]}; " if stage in _PLACES else ""
     text = f"{place}{wording.distance(comparison)}"
     return replace(judged, verdict="drift", stage=stage, where=where, summary=text)
 
 
+_PLACES: dict[Stage, str] = {
+    "load": "is not found in the checkpoint here",
+    "config": "differs",
+    "parameters": "differs",
+    "buffers": "differs",
+}
+
+
 def _cause(comparison: Comparison) -> tuple[Stage, str]:
     """The earliest differing stage and its first differing name."""
-    if comparison.config:
+    moved = comparison.shapes or comparison.dtypes or (comparison.outputs and comparison.outputs.values.differing)
+    if comparison.newly_missing:
+        return "load", comparison.newly_missing[0]
+    if moved and comparison.config:
         return "config", comparison.config[0].key
     for kind in ("parameters", "buffers"):
         if changes := comparison.changes(kind):
             return kind, changes[0].name
-    if comparison.shapes or (comparison.outputs and comparison.outputs.values.differing):
+    # a buffer that comes or goes is how releases differ; a parameter that does is not the same model
+    if moved and (changes := comparison.changes("parameters", "added", "removed")):
+        return "parameters", changes[0].name
+    if moved:
         return "logits", "logits"
     return "generation", f"token {comparison.generation}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from matrix.capture import Capture
 from matrix.cell import Cell
 from matrix.metrics import compare
+from matrix.outputs import kept, rows
 from matrix.tensorfile import TensorFile
 
 LIMITS = {"float32": 2.0, "float64": 2.0}
@@ -42,30 +42,27 @@ def applies(baseline: Cell, candidate: Cell) -> bool:
     return any(baseline.axes[name] != candidate.axes[name] for name in baseline.axes if name != "transformers")
 
 
-def measure(capture: Capture, relatives: Iterable[Capture], dtype: str) -> Floor | None:
+def measure(capture: Capture, relatives: Mapping[str, Capture], dtype: str) -> Floor | None:
     """The spread over the baseline's own attention kernels, at one dtype.
 
     Args:
         capture: The baseline's capture of the job.
-        relatives: The baseline's captures of the same case and dtype under other kernels.
+        relatives: Kernel → the baseline's capture of the same case and dtype under it.
         dtype: The variant's dtype.
 
     Returns:
-        None when there is nothing to measure it from.
+        None when there is nothing finite to measure it from.
     """
-    spreads = [_spread(capture, relative) for relative in relatives]
-    known = [spread for spread in spreads if spread is not None]
-    if not known:
+    spreads = {kernel: _spread(capture, relative) for kernel, relative in relatives.items()}
+    finite = {kernel: spread for kernel, spread in spreads.items() if spread is not None and math.isfinite(spread)}
+    if not finite:
         return None
-    return Floor(
-        max_abs=max(known), limit=LIMITS.get(dtype, LIMIT_16_BIT), source="eager against sdpa in the baseline's cell"
-    )
+    source = f"{capture.attention} against {' and '.join(finite)} in the baseline's cell"
+    return Floor(max_abs=max(finite.values()), limit=LIMITS.get(dtype, LIMIT_16_BIT), source=source)
 
 
 def _spread(a: Capture, b: Capture) -> float | None:
     if a.outputs["logits"]["shape"] != b.outputs["logits"]["shape"] or a.tokens != b.tokens:
         return None
-    first, second = (TensorFile(side.tensors).array("logits") for side in (a, b))
-    mask = np.asarray(a.tokens.attention_mask) if a.tokens else None
-    usable = mask if mask is not None and mask.shape == first.shape[:-1] else None
-    return compare(first, second, usable).max_abs
+    first, second = (rows(TensorFile(side.tensors).array("logits")) for side in (a, b))
+    return compare(first, second, kept(a, first.shape)).max_abs

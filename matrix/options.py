@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from matrix import spec as specs
 from matrix import table
 from matrix.case import Case, Variants
@@ -104,9 +106,18 @@ def _with_axes(options: Options, spec: Spec) -> Spec:
     axes = dict(spec.axes)
     for name, values in (("transformers", options.transformers), ("torch", options.torch)):
         if values:
-            axes[name] = replace(axes[name], values=values) if name in axes else Axis(values=values)
+            ordered = _oldest_first(values)
+            axes[name] = replace(axes[name], values=ordered) if name in axes else Axis(values=ordered)
     baseline = {name: value for name, value in spec.baseline.items() if value in axes[name].values}
     return _with_baseline(options, replace(spec, axes=axes, baseline=baseline, cells=options.cell or spec.cells))
+
+
+def _oldest_first(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Releases in the order of their versions; as given where one is none, which the spec will say."""
+    try:
+        return tuple(sorted(values, key=Version))
+    except InvalidVersion:
+        return values
 
 
 def _with_baseline(options: Options, spec: Spec) -> Spec:

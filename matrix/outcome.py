@@ -30,21 +30,31 @@ _BEST_FIRST: tuple[CellStatus, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one task: its status and, where it failed, one line that says why."""
+    """What became of one task: its status and, where it failed, one line that says why and the stage it was at."""
 
     id: str
     key: str
     status: CellStatus
     reason: str | None = None
+    stage: str | None = None
 
 
-def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task]) -> bool:
-    """Write a cell's request; True when every capture exists already, and the cell is then complete."""
+def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task], settled: Sequence[Outcome] = ()) -> bool:
+    """Write a cell's request; True when every capture exists already, and the cell is then complete.
+
+    Args:
+        folder: The cell's folder inside the run.
+        cell: The cell.
+        lock: Its environment.
+        tasks: What is to be captured now.
+        settled: What became of earlier tasks of the same run, to stand beside these in cell.json.
+    """
     asked = {
         **_head(cell),
         "environ": dict(cell.environ),
         "lock": {"path": str(lock.path), "digest": lock.digest},
         "jobs": [task.content for task in tasks],
+        "settled": [asdict(outcome) for outcome in settled],
     }
     (folder / CELL).unlink(missing_ok=True)
     for task in tasks:
@@ -71,11 +81,13 @@ def adopt(folder: Path, job: Mapping[str, Any]) -> Outcome:
     if error and error["transient"]:
         shutil.rmtree(stored, ignore_errors=True)
     reason = f"{response['failed_stage']}: {error['type']}: {error['message'].strip()}" if error else None
-    return Outcome(id=job["id"], key=job["key"], status=response["status"], reason=reason)
+    stage = response.get("failed_stage")
+    return Outcome(id=job["id"], key=job["key"], status=response["status"], reason=reason, stage=stage)
 
 
 def write(folder: Path, asked: Mapping[str, Any], outcomes: Sequence[Outcome], seconds: float) -> None:
     """Write cell.json: one status for the cell, and one per task."""
+    outcomes = [*(Outcome(**settled) for settled in asked.get("settled", ())), *outcomes]
     status = next((status for status in _BEST_FIRST if any(o.status == status for o in outcomes)), "not_run")
     failed = [outcome for outcome in outcomes if outcome.status != "captured"]
     content = {

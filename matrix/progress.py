@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.progress
@@ -67,7 +67,15 @@ def _events(folder: Path, waiting: set[str]) -> tuple[int, str]:
         return len(waiting), "done"
     path = folder / "events.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
+    events = [event for line in lines if (event := _event(line))]
     ended = sum(event["event"] == "end" and event["job"] in waiting for event in events)
     last = events[-1] if events else {"event": "start"}
-    return ended, str(last.get("job", "imports")) if last["event"] == "begin" else "environment and imports"
+    return ended, last["job"] if last["event"] in {"begin", "stage"} else "environment and imports"
+
+
+def _event(line: str) -> dict[str, Any]:
+    """One event; empty for a line that is being written or was torn by a kill."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}

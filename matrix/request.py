@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from matrix.case import Case
 from matrix.cell import Cell
 from matrix.environment import Lock
+from matrix.errors import CheckpointError
 from matrix.machine import this_machine
 from matrix.plan import Job
 from matrix.sources import Source
@@ -23,6 +25,9 @@ SCHEMA = 1
 PROBES = ROOT / "probes"
 HARNESS = PROBES / "harness.py"
 MODEL_PROBE = PROBES / "model.py"
+
+INHERITED = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+"""Variables of the person's environment that reach a probe and can change its bits."""
 
 DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
 """The prompt of a case that gives no input and has a tokenizer."""
@@ -67,6 +72,7 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
         "id": job.id,
         "probe": str(MODEL_PROBE),
         "timeout": job.case.timeout,
+        "isolated": job.case.trust_remote_code,
         "case": _case(job.case),
         "variant": asdict(job.variant),
         "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
@@ -76,10 +82,18 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
     return Task(job=job, id=job.id, key=key, content={**content, "key": key, "folder": str(state.captures / key)})
 
 
-def same_ids(job: Job, tokens: Sequence[Sequence[int]], mask: Sequence[Sequence[int]]) -> Job:
-    """The same job with explicit ids instead of text: the baseline's, to separate the model from its tokenizer."""
-    ids, seen = (tuple(tuple(row) for row in rows) for rows in (tokens, mask))
-    return replace(job, case=replace(job.case, text=(), input_ids=ids, attention_mask=seen), same_ids=True)
+def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
+    """The same job with explicit ids instead of text: the baseline's, to separate the model from its tokenizer.
+
+    Args:
+        job: A job whose case has text.
+        lists: Every list that the baseline's tokenizer made, by name; all of them go into the model.
+    """
+    rows = {name: tuple(tuple(row) for row in values) for name, values in lists.items() if values}
+    ids, mask = rows.pop("input_ids"), rows.pop("attention_mask", ())
+    further = {**job.case.inputs, **rows}
+    case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs=further)
+    return replace(job, case=case, same_ids=True)
 
 
 def _case(case: Case) -> dict[str, Any]:
@@ -91,13 +105,14 @@ def _case(case: Case) -> dict[str, Any]:
 def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) -> str:
     """What decides a capture's bits: environment, probe, bytes, inputs, options and machine; never names or paths."""
     python = cell.python or sys.version
+    variables = {**{name: os.environ.get(name) for name in INHERITED}, **cell.environ}
     options = [content[part] for part in ("case", "variant")]
     files = [content["checkpoint"]["file"], content["tokenizer"]["file"]]
     parts = [
         SCHEMA,
         lock.digest,
         python,
-        dict(cell.environ),
+        variables,
         _probe_digest(),
         this_machine().fingerprint,
         options,
@@ -116,7 +131,10 @@ def _vocabulary(checkpoint: Source) -> int:
     path = checkpoint.folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     text = config.get("text_config", {})
-    return int(config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else 0) or 100)
+    size = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else 0) or 100
+    if not isinstance(size, int):
+        raise CheckpointError("the checkpoint's vocab_size is no number", given=repr(size), next_step="give input_ids")
+    return size
 
 
 def harness_command(python: Path, request: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ from matrix.spec import Spec
 from matrix.state import ROOT, State
 
 SCHEMA = 1
+
+LATEST = "latest"
+"""Names the newest run's reports, so no run may be called so."""
 
 RUN_VARIABLE = "MATRIX_RUN"
 """Tells noxfile.py which run's cells to offer as sessions; without it they are the shipped spec's."""
@@ -84,10 +88,11 @@ def new(state: State, spec: Spec, arguments: Sequence[str], run_id: str | None =
     Raises:
         SpecError: When the id is no file name, or belongs to a run of another spec.
     """
-    if run_id and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id):
-        raise SpecError("--run-id is no file name", given=run_id, allowed="letters, digits, . - _")
+    if run_id and (run_id == LATEST or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id)):
+        raise SpecError("--run-id is no name for a run", given=run_id, allowed="letters, digits, . - _, and not latest")
     now = datetime.now(timezone.utc)
-    folder = state.runs / (run_id or f"{now:%Y%m%d-%H%M%S}-{spec.sha256[:6]}")
+    # to the millisecond, and with the process: two runs may be started at once
+    folder = state.runs / (run_id or f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}{os.getpid() % 1000:03d}")
     if (folder / "run.json").exists():
         existing = read(folder)
         if existing.spec.sha256 != spec.sha256:
@@ -105,11 +110,11 @@ def read(folder: Path) -> Run:
         CaptureError: When there is none, or it is written by a newer version.
     """
     content = read_json(folder / "run.json", schema=SCHEMA)
-    return Run(
-        folder=folder,
-        spec=specs.parse(content["spec"]),
-        **{name: content[name] for name in ("started", "command", "host", "digest")},
-    )
+    try:
+        facts = {name: content[name] for name in ("started", "command", "host", "digest")}
+        return Run(folder=folder, spec=specs.parse(content["spec"]), **facts)
+    except KeyError as error:
+        raise CaptureError("a run.json lacks a key", given=f"{folder}: {error}", next_step="delete that run") from None
 
 
 def find(state: State, name: str | None) -> Run:

@@ -25,7 +25,10 @@ from matrix.outcome import Outcome
 from matrix.state import State
 
 _POLL_SECONDS = 0.05
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY")
+_GRACE_SECONDS = 60.0
+"""How long a process may take between two jobs, and to end after the last: code that a model left running may not."""
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", *request.INHERITED)
 """Variables of the person's environment that a probe sees; everything else, tokens above all, stays out."""
 
 
@@ -36,6 +39,8 @@ def run(folder: Path, venv: Path) -> None:
         folder: The cell's folder inside the run, holding request.json.
         venv: The virtual environment that nox made for the cell.
     """
+    # a session that is stopped takes its harness along: `finally` runs only for exceptions
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     asked = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)
     with locked(venv.parent / f".{venv.name}.lock"):
@@ -93,13 +98,14 @@ def _run_harness(folder: Path, venv: Path, asked: Mapping[str, Any], jobs: list[
             ended = _wait(process, watch)
         finally:
             _stop(process)
-    if ended == 0:
+    if ended == 0 and watch.done:
         return []
     words = (folder / "harness.log").read_bytes()[start:].decode(errors="replace")
     running = [job for job in jobs if job["id"] == watch.running]
     stopped = running or [job for job in jobs if not outcome.is_captured(job)]
     lost = stopped[:1] if watch.begun else stopped
-    return [Outcome(id=job["id"], key=job["key"], **_failure(ended, job, words)) for job in lost]
+    stage = watch.stage if running else None
+    return [Outcome(id=job["id"], key=job["key"], stage=stage, **_failure(ended, job, words)) for job in lost]
 
 
 def probe_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
@@ -117,7 +123,9 @@ class Watch:
     def __init__(self, path: Path, timeouts: Mapping[str, float]) -> None:
         self.path = path
         self.running: str | None = None
+        self.stage: str | None = None
         self.begun = False
+        self.done = False
         self._timeouts = timeouts
         # nothing runs yet, but imports may hang too
         self._deadline = time.monotonic() + max(timeouts.values())
@@ -132,15 +140,20 @@ class Watch:
                     if not line.endswith(b"\n"):
                         break
                     self._offset += len(line)
-                    self._take(json.loads(line))
+                    # a process that was killed may have torn its last line
+                    with contextlib.suppress(ValueError):
+                        self._take(json.loads(line))
         return time.monotonic() > self._deadline
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "begin":
-            self.running, self.begun = event["job"], True
+            self.running, self.stage, self.begun = event["job"], None, True
             self._deadline = time.monotonic() + self._timeouts[event["job"]]
+        elif event["event"] == "stage":
+            self.stage = event["stage"]
         else:
-            self.running, self._deadline = None, float("inf")
+            self.done = event["event"] == "done"
+            self.running, self._deadline = None, time.monotonic() + _GRACE_SECONDS
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int | None:
@@ -155,10 +168,10 @@ def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int | None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """End the harness and whatever it has started: its children belong to the same group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _failure(ended: int | None, job: Mapping[str, Any], words: str) -> dict[str, Any]:

@@ -32,11 +32,16 @@ def drive(run: Run, cells: Sequence[Cell], jobs: int) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        with _shown(run, cells) as shown:
-            while process.poll() is None:
+        try:
+            with _shown(run, cells) as shown:
+                while process.poll() is None:
+                    shown.refresh()
+                    time.sleep(_POLL_SECONDS)
                 shown.refresh()
-                time.sleep(_POLL_SECONDS)
-            shown.refresh()
+        finally:
+            # nox passes it on to its sessions; a no-op when it has ended
+            process.terminate()
+            process.wait()
     for cell in cells:
         if not (run.cell(cell.id) / outcome.CELL).exists():
             reason = _reason(cell, log.read_text(encoding="utf-8", errors="replace"))

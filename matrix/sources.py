@@ -111,13 +111,24 @@ class Resolver:
             digest, folder, gguf = self._memory.folder(path), path, None
         elif path.suffix == ".gguf":
             files, tokenizer = [path], True
-            digest, folder, gguf = self._memory.file(path), path.parent, path.name
+            digest = self._memory.file(path)
+            folder, gguf = _alone(path, digest, self._state), path.name
         else:
             raise CheckpointError(
                 "a checkpoint is a file that is not GGUF", given=path, allowed="a folder, or a .gguf file"
             )
         size = sum(file.stat().st_size for file in files)
         return Source(folder=folder, file=gguf, digest=digest, bytes=size, has_tokenizer=tokenizer)
+
+
+def _alone(file: Path, digest: str, state: State) -> Path:
+    """A folder that shows nothing but this file: whatever lies beside it would be read too, and is in no digest."""
+    folder = state.checkpoints / f"gguf-{digest[:32]}"
+    if not (folder / file.name).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        with new_folder(folder) as scratch:
+            (scratch / file.name).symlink_to(file)
+    return folder
 
 
 def _from_recipe(folder: Path, state: State) -> Path:
@@ -194,8 +205,9 @@ def _check_whole(folder: Path, case: str) -> None:
     _json_table(folder / "config.json", where)
     if not any(file for pattern in _WEIGHTS for file in folder.glob(pattern)):
         raise CheckpointError(f"{where} has no weights", given=folder, allowed=", ".join(_WEIGHTS))
-    for index in folder.glob("*.index.json"):
-        shards = set(_json_table(index, where).get("weight_map", {}).values())
+    for index in _indexes(folder):
+        weights = _json_table(index, where).get("weight_map", {})
+        shards = set(weights.values()) if isinstance(weights, dict) else set()
         if missing := sorted(shard for shard in shards if not (folder / shard).exists()):
             raise CheckpointError(
                 f"{where} lacks shards that {index.name} lists",
@@ -204,6 +216,16 @@ def _check_whole(folder: Path, case: str) -> None:
             )
     for file in folder.glob("*.safetensors"):
         _check_safetensors(file, where)
+
+
+def _indexes(folder: Path) -> list[Path]:
+    """The index that transformers goes by: that of safetensors where there are any, and none beside a single file."""
+    for kind in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / kind).exists():
+            return []
+        if (folder / f"{kind}.index.json").exists():
+            return [folder / f"{kind}.index.json"]
+    return []
 
 
 def _json_table(file: Path, where: str) -> dict[str, Any]:
@@ -229,4 +251,7 @@ def _check_safetensors(file: Path, where: str) -> None:
 
 
 def _data_bytes(header: Mapping[str, Any]) -> int:
-    return max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    if not all(isinstance(entry, dict) and isinstance(entry.get("data_offsets"), list) for entry in entries):
+        return -1
+    return max((entry["data_offsets"][-1] for entry in entries), default=0)

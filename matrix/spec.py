@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -146,9 +147,13 @@ def read(path: Path) -> Spec:
     except UnicodeDecodeError as error:
         raise SpecError("the spec is not TOML", given=f"{path}: {error}") from None
     try:
-        return parse(tomllib.loads(text))
+        spec = parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SpecError("the spec is not TOML", given=f"{path}: {error}") from None
+    # only a whole file is held to this: a selection of its cases keeps what is known of the others
+    for known in spec.known:
+        select(spec.case, (known.case,))
+    return spec
 
 
 def parse(content: Mapping[str, Any]) -> Spec:
@@ -210,13 +215,16 @@ def _check_axis(name: str, axis: Axis) -> None:
         raise SpecError(f"the axis {name!r} has no values", next_step="give at least one value")
     _check_unique(f"value of the axis {name!r}", list(axis.values))
     if axis.kind == "requirement":
-        for value in axis.values:
-            _check_version(name, value)
+        versions = [_version(name, value) for value in axis.values]
+        if versions != sorted(versions):
+            raise SpecError(
+                f"the values of the axis {name!r} are out of order", given=axis.values, next_step="put the oldest first"
+            )
 
 
-def _check_version(name: str, value: str) -> None:
+def _version(name: str, value: str) -> Version:
     try:
-        Version(value)
+        return Version(value)
     except InvalidVersion:
         raise SpecError(
             f"a value of the axis {name!r} is not a release", given=value, allowed="such as 4.57.6"
@@ -230,8 +238,17 @@ def _check_unique(what: str, names: list[str]) -> None:
 
 
 def _check_references(spec: Spec, where: str, pattern: Mapping[str, str]) -> None:
-    for name in pattern:
-        spec.axis(name, where)
+    for name, wanted in pattern.items():
+        if spec.axis(name, where).kind == "requirement" and not _is_pattern(wanted):
+            raise SpecError(f"{where} has a version that is none", given=wanted, allowed="such as 5.2.0, or >=5.0,<5.2")
+
+
+def _is_pattern(wanted: str) -> bool:
+    for kind in (Version, SpecifierSet):
+        with contextlib.suppress(InvalidVersion, InvalidSpecifier):
+            kind(wanted)
+            return True
+    return False
 
 
 def _check_options(where: str, variant: Mapping[str, str]) -> None:

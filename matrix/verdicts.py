@@ -11,7 +11,7 @@ from matrix.cell import Cell, CellStatus
 from matrix.compare import compare_captures
 from matrix.files import read_json
 from matrix.findings import Finding, find
-from matrix.judge import Judgement, Side, concerns, expected, fits, judge
+from matrix.judge import QUIET, Judgement, Side, concerns, expected, judge
 from matrix.noise import Floor
 from matrix.outcome import CELL, Outcome
 from matrix.plan import Job, Plan
@@ -33,6 +33,14 @@ class CellReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stale:
+    """A known verdict, and the cells where nothing is wrong any more."""
+
+    known: Known
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdicts:
     """A judged run.
 
@@ -42,7 +50,7 @@ class Verdicts:
         cells: Every cell, excluded ones too, in the order of the spec.
         judgements: One per job and candidate, jobs first, cells in the order of the spec.
         findings: Where along an axis something starts or ends.
-        stale: Known verdicts that were looked for and not found.
+        stale: Known verdicts that were looked for and not found, and where.
     """
 
     run: Run
@@ -50,12 +58,14 @@ class Verdicts:
     cells: tuple[CellReport, ...]
     judgements: tuple[Judgement, ...]
     findings: tuple[Finding, ...]
-    stale: tuple[Known, ...]
+    stale: tuple[Stale, ...]
 
     @property
     def fails(self) -> bool:
-        """Whether something was found that is not known."""
-        return any(judged.fails for judged in self.judgements)
+        """Whether something was found that is not known, or the baseline itself lacks a capture."""
+        baseline = next(report for report in self.cells if report.cell == self.plan.baseline)
+        lacking = any(outcome.status != "captured" for outcome in baseline.outcomes.values())
+        return lacking or any(judged.fails for judged in self.judgements)
 
 
 def judge_run(run: Run) -> Verdicts:
@@ -74,7 +84,7 @@ def judge_run(run: Run) -> Verdicts:
         cells=(*cells.values(), *skipped),
         judgements=judgements,
         findings=tuple(find(run.spec, plan.baseline, judgements)),
-        stale=tuple(known for known in run.spec.known if _stale(known, judgements)),
+        stale=tuple(stale for known in run.spec.known if (stale := _stale(known, judgements))),
     )
 
 
@@ -84,33 +94,32 @@ def _judge_jobs(run: Run, plan: Plan, cells: Mapping[str, CellReport]) -> Iterat
         for cell in plan.cells:
             if cell != plan.baseline:
                 judged = _judge(run, plan, job, baseline, _side(run, cells[cell.id], job.id))
-                same = _judge_same_ids(run, job, baseline, cells[cell.id])
+                same = _judge_same_ids(run, plan, job, baseline, cells[cell.id])
                 yield expected(replace(judged, same_ids=same), run.spec)
 
 
 def _judge(run: Run, plan: Plan, job: Job, baseline: Side, candidate: Side) -> Judgement:
     good, bad = baseline.captured, candidate.captured
-    comparison = compare_captures(good, bad) if good and bad else None
+    comparison = compare_captures(good, bad, same_ids=job.same_ids) if good and bad else None
     # a floor costs reading other captures: only where bits differ and rounding may be why
     wanted = comparison and comparison.outputs and noise.applies(baseline.cell, candidate.cell)
     return judge(job, baseline, candidate, comparison, _floor(run, plan, job) if wanted else None)
 
 
-def _judge_same_ids(run: Run, job: Job, baseline: Side, report: CellReport) -> Judgement | None:
+def _judge_same_ids(run: Run, plan: Plan, job: Job, baseline: Side, report: CellReport) -> Judgement | None:
     again = replace(job, same_ids=True)
     if again.id not in report.outcomes or not baseline.captured:
         return None
-    candidate = _side(run, report, again.id)
-    comparison = compare_captures(baseline.captured, candidate.captured) if candidate.captured else None
-    return judge(again, baseline, candidate, comparison, None)
+    return _judge(run, plan, again, baseline, _side(run, report, again.id))
 
 
 def _floor(run: Run, plan: Plan, job: Job) -> Floor | None:
     """The baseline's spread over the attention kernels of one dtype."""
-    relatives = [other for other in plan.jobs if other.case == job.case and _kin(other.variant, job.variant)]
-    captures = [capture.read(run.cell(plan.baseline.id) / other.id) for other in (job, *relatives)]
-    whole = [found for found in captures if found and found.status == "captured"]
-    return noise.measure(whole[0], whole[1:], job.variant.dtype) if len(whole) > 1 else None
+    own = replace(job, same_ids=False)
+    kin = [other for other in plan.jobs if other.case == own.case and _kin(other.variant, own.variant)]
+    found = {other.variant.attention: capture.read(run.cell(plan.baseline.id) / other.id) for other in (own, *kin)}
+    whole = {name: taken for name, taken in found.items() if taken and taken.status == "captured"}
+    return noise.measure(whole.pop(own.variant.attention), whole, own.variant.dtype) if len(whole) > 1 else None
 
 
 def _kin(other: Variant, variant: Variant) -> bool:
@@ -123,7 +132,8 @@ def _side(run: Run, report: CellReport, task: str) -> Side:
     reason = outcome.reason if outcome else report.reason
     # whatever lies in the folder of a job that crashed is not what became of it
     found = capture.read(run.cell(report.cell.id) / task) if outcome and status in _SEEN else None
-    return Side(cell=report.cell, status=status, reason=reason, capture=found)
+    stage = outcome.stage if outcome else None
+    return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found)
 
 
 def _cell_report(run: Run, cell: Cell) -> CellReport:
@@ -135,8 +145,7 @@ def _cell_report(run: Run, cell: Cell) -> CellReport:
     return CellReport(cell=cell, status=content["status"], reason=content["reason"], outcomes=outcomes)
 
 
-def _stale(known: Known, judgements: tuple[Judgement, ...]) -> bool:
-    """A known verdict is stale when its cells were judged and none of them shows it."""
-    # where nothing was compared, nothing was looked for either
-    concerned = [j for j in judgements if concerns(known, j) and (j.verdict != "missing" or fits(known, j))]
-    return bool(concerned) and not any(fits(known, judged) for judged in concerned)
+def _stale(known: Known, judgements: tuple[Judgement, ...]) -> Stale | None:
+    """The cells where a known verdict was looked for and nothing is wrong any more."""
+    quiet = [j.candidate.cell.id for j in judgements if concerns(known, j) and j.verdict in QUIET]
+    return Stale(known=known, cells=tuple(dict.fromkeys(quiet))) if quiet else None

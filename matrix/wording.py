@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from matrix.capture import Failure
-from matrix.compare import Change, Comparison, Kind, TokenChange
+from matrix.changes import Change, Kind, TokenChange
+from matrix.compare import Comparison
 
 _CHANGES: dict[Change, str] = {
     "added": "added",
@@ -20,6 +21,8 @@ _KINDS: tuple[Kind, ...] = ("parameters", "buffers")
 
 def distance(comparison: Comparison) -> str:
     """How far apart the two sides' outputs are."""
+    if comparison.dtypes:
+        return "logits are {1} instead of {0}".format(*comparison.dtypes)
     if comparison.shapes:
         return "logits have the shape {1} instead of {0}".format(*map(list, comparison.shapes))
     if outputs := comparison.outputs:
@@ -29,7 +32,7 @@ def distance(comparison: Comparison) -> str:
         return f"logits move by up to {outputs.values.max_abs:.3g} and argmax agrees {share}"
     if comparison.generation is not None:
         return f"the logits are the same, but greedy token {comparison.generation} differs"
-    return "the logits happen to be the same"
+    return "the logits are the same"
 
 
 def tokens(change: TokenChange) -> str:
@@ -48,15 +51,21 @@ def notes(comparison: Comparison) -> Iterator[str]:
     """Facts that change nothing about a verdict."""
     if comparison.outputs and comparison.outputs.logits.masked_only:
         yield "logits differ only at positions that the attention mask hides"
+    if all(comparison.nonfinite):
+        yield f"logits hold NaN or infinity on both sides ({comparison.nonfinite[0]} and {comparison.nonfinite[1]})"
+    if comparison.tokens and comparison.tokens.list != "input_ids":
+        yield f"the tokenizers make other {comparison.tokens.list}"
     for change, words in _CHANGES.items():
         for kind in _KINDS:
             names = [state.name for state in comparison.state if (state.kind, state.change) == (kind, change)]
             if names:
                 yield f"{kind} {words}: {some(names)}"
-    changed = [state.name for kind in _KINDS for state in comparison.changes(kind)]
+    changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:
         yield f"changed without any effect on the logits: {some(changed)}"
+    if comparison.newly_missing:
+        yield f"not found in the checkpoint by this release alone: {some(comparison.newly_missing)}"
 
 
 def some(names: Sequence[str], limit: int = 3) -> str:

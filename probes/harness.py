@@ -36,10 +36,11 @@ class Record:
         cost: Per stage, `seconds` and `peak_bytes` (resident memory at its highest).
     """
 
-    def __init__(self):
+    def __init__(self, announce):
         self.facts = {}
         self.tensors = {}
         self.stage = "load"
+        self.announce = announce
         self.cost = {}
         self.warnings = []
 
@@ -47,6 +48,7 @@ class Record:
     def step(self, stage):
         """Time one stage, measure its peak memory and collect its warnings; errors are filed under its name."""
         self.stage = stage
+        self.announce(stage)
         reset_peak()
         start = time.perf_counter()
         with collected_warnings(self.warnings):
@@ -62,27 +64,59 @@ def main(path):
         sys.exit(f"harness: the request is written by a newer version, schema {request['schema']}")
     import torch
 
+    die_with_parent()
     torch.set_num_interop_threads(1)
     environment = describe_environment(torch)
     probes = {}
-    gc.freeze()
-    for job in request["jobs"]:
+    # isolated jobs come first: a process that has run a model may hold threads, which a fork would not
+    for job in sorted(request["jobs"], key=lambda job: not job["isolated"]):
         if job["probe"] not in probes:
             probes[job["probe"]] = load_probe(job["probe"])
+            gc.freeze()
         send(request["events"], event="begin", job=job["id"])
-        status = run(job, probes[job["probe"]], environment)
-        send(request["events"], event="end", job=job["id"], status=status)
+        work = run_isolated if job["isolated"] else run
+        work(job, probes[job["probe"]], environment, request["events"])
+        send(request["events"], event="end", job=job["id"])
         gc.collect()
         gc.freeze()  # what outlives a job are modules: the next collection need not look at them again
     send(request["events"], event="done")
 
 
-def run(job, probe, environment):
+def run_isolated(job, probe, environment, events):
+    """Run one job in a child of its own: remote code may change what every later job would see.
+
+    A child that goes down takes this process with it in the same way, so that whoever watches sees one kind of crash.
+    """
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent()
+        code = 1
+        try:
+            run(job, probe, environment, events)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    if code or not os.path.exists(os.path.join(job["folder"], "response.json")):
+        sys.exit(code or 1)
+
+
+def run(job, probe, environment, events):
     """Run one job and write its capture; an error of the model is data, not a failure of the harness."""
     import torch
 
-    record = Record()
+    record = Record(lambda stage: send(events, event="stage", job=job["id"], stage=stage))
     torch.set_num_threads(job["variant"]["threads"])
+    environment = {
+        **environment,
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+    }
     torch.manual_seed(0)
     response = {"schema": SCHEMA, "key": job["key"], "job": job["id"], "status": "captured", "environment": environment}
     try:
@@ -90,12 +124,11 @@ def run(job, probe, environment):
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises is the finding
         response.update(status="probe_failed", failed_stage=record.stage, error=describe_error(error))
     response.update(record.facts, cost=record.cost, warnings=record.warnings[:WARNING_LIMIT])
-    response["tensors"] = write(job["folder"], response, record.tensors)
-    return response["status"]
+    write(job["folder"], response, record.tensors)
 
 
 def write(folder, response, tensors):
-    """Write response.json and tensors.safetensors into `folder` in one step; returns nothing that is not on disk."""
+    """Write response.json, with what is said of the tensors, and tensors.safetensors into `folder` in one step."""
     import torch
     from safetensors.torch import save_file
 
@@ -106,6 +139,7 @@ def write(folder, response, tensors):
         described, stored = {}, {}
         for name, tensor in tensors.items():
             described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
+            described[name]["finite"] = int(torch.isfinite(tensor).sum())
             # readers without torch know no bfloat16 or float8; float32 holds their values exactly
             narrow = tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16)
             whole = tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype)
@@ -119,7 +153,6 @@ def write(folder, response, tensors):
         os.rename(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return described
 
 
 def sha256(tensor):
@@ -133,7 +166,7 @@ def sha256(tensor):
 
 
 def describe_environment(torch):
-    """What this process runs on: every installed version, the CPU, the torch build and the threads."""
+    """What this process runs on: every installed version, the CPU and the torch build."""
     site = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     names = [name[: -len(".dist-info")] for path in site for name in os.listdir(path) if name.endswith(".dist-info")]
     return {
@@ -164,9 +197,15 @@ def describe_error(error):
         "type": type(error).__name__,
         "message": str(error)[:MESSAGE_LIMIT],
         "traceback": trace[-MESSAGE_LIMIT:],
-        # what a full disk or too little memory broke may work the next time
-        "transient": isinstance(error, MemoryError) or getattr(error, "errno", None) in (12, 24, 28),
+        "transient": is_transient(error),
     }
+
+
+def is_transient(error):
+    """Whether the next time may go better: too little memory (torch says so in words), a full disk, too many files."""
+    words = ("allocate memory", "out of memory")
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return said or isinstance(error, MemoryError) or getattr(error, "errno", None) in (12, 24, 28)
 
 
 @contextlib.contextmanager
@@ -218,6 +257,15 @@ def load_probe(path):
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def die_with_parent():
+    """Ask the system to end this process when whoever started it is gone (Linux, prctl(2), PR_SET_PDEATHSIG)."""
+    import ctypes
+    import signal
+
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def send(path, **event):

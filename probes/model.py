@@ -13,6 +13,9 @@ import transformers
 
 HEAD = 8
 
+# transformers imports these when they are first asked for; here every isolated job shares the one import
+SHARED = (transformers.PreTrainedModel, transformers.AutoModelForCausalLM, transformers.AutoTokenizer)
+
 
 def capture(job, record):
     """Capture one case under one variant into the harness's record."""
@@ -39,23 +42,20 @@ def load(job):
     """Load the model; memory that nothing ever wrote is found by a poisoned load.
 
     Under deterministic algorithms torch fills new memory with NaN (integers: the largest value), so whatever the load
-    leaves unwritten shows (torch documentation, `torch.utils.deterministic.fill_uninitialized_memory`). A correct model
-    is untouched by it and is used as it is; a model with unwritten memory is loaded again as a user would load it.
+    leaves unwritten shows (torch documentation, `torch.utils.deterministic.fill_uninitialized_memory`). A native model
+    is untouched by it where nothing shows, and is used as it is. Remote code may look at the memory and repair what is
+    NaN, though not what only looks like numbers: it is always loaded a second time, as a user would, and whatever is
+    not the same in both loads was never decided.
     """
     with poisoned_memory():
         model, loading = from_pretrained(job)
-    suspects = {name for name, tensor in tensors_of(model) if is_poison(tensor)}
-    if not suspects:
+    if not job["case"]["trust_remote_code"] and not any(is_poison(tensor) for _, tensor in tensors_of(model)):
         return model, loading, []
-    poisoned = {name: digest(tensor) for name, tensor in tensors_of(model) if name in suspects}
+    poisoned = {name: digest(tensor) for name, tensor in tensors_of(model)}
     del model
     model, loading = from_pretrained(job)
-    plain = dict(tensors_of(model))
-    return (
-        model,
-        loading,
-        sorted(name for name in suspects if name not in plain or digest(plain[name]) != poisoned[name]),
-    )
+    plain = {name: digest(tensor) for name, tensor in tensors_of(model)}
+    return model, loading, [name for name in plain if plain[name] != poisoned.get(name)]
 
 
 def from_pretrained(job):
@@ -114,7 +114,8 @@ def tokenize(job, model):
     lists = {}
     if case["input_ids"]:
         lists = {"input_ids": case["input_ids"]}
-        lists["attention_mask"] = case["attention_mask"] or [[1] * len(row) for row in case["input_ids"]]
+        if case["attention_mask"]:
+            lists["attention_mask"] = case["attention_mask"]
     elif case["text"]:
         lists = through_tokenizer(job)
     further = {name: given(name, value, model.dtype).to(device) for name, value in case["inputs"].items()}
@@ -222,6 +223,7 @@ def main_output(outputs):
 
 def generate(model, inputs, count):
     """Greedy continuation of every prompt, as lists of the new ids."""
-    length = inputs["input_ids"].shape[1]
+    # an encoder-decoder's output does not repeat its input
+    length = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
     ids = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=count)
     return ids[:, length:].tolist()

@@ -57,11 +57,13 @@ def _render(run: Run, folder: Path, wanted: Sequence[str]) -> Summary:
     """
     from reports import usable  # noqa: PLC0415 - numpy, and with the formats pandas and jinja2: only where needed
 
+    # first: what changes while the run is judged must not count as seen
+    digest = store.digest(run)
     verdicts = usable.judged(run)
     modules = {name: formats.load(name) for name in wanted}
     texts = {name: module.render(verdicts) for name, module in modules.items()}
     summary = Summary(
-        digest=store.digest(run),
+        digest=digest,
         exit_code=EXIT_FOUND if verdicts.fails else EXIT_OK,
         files={name: module.FILE for name, module in modules.items()},
         text=texts[TERMINAL],

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from matrix import options as command_line
 from matrix import spec as specs
+from matrix.cell import id_part
 from matrix.options import Options
+from matrix.spec import Profile
 from matrix.verdicts import Verdicts
 from reports.differences import Difference
 
 _AXES = ("transformers", "torch")
 """Axes that the command line can choose values of."""
 
+Values = Mapping[str, Sequence[str]]
+"""Axis → its values in the reduced matrix, in the spec's order."""
+
 
 def reproduce(verdicts: Verdicts, difference: Difference) -> str:
     """The command that runs one case in the last good and the first bad cell only."""
     good, bad = _ends(verdicts, difference)
-    order = {name: axis.values for name, axis in verdicts.run.spec.axes.items()}
-    chosen: list[str] = []
-    for axis in _AXES:
-        if axis in good:
-            values = sorted({good[axis], bad[axis]}, key=order[axis].index)
-            chosen += [f"--{axis}", *values]
     asked = _parse(shlex.split(verdicts.run.command))
-    arguments = [*asked.checkpoints, "--case", difference.case, *chosen, *_baseline(verdicts, good, bad)]
-    return shlex.join(["nox", "-s", "matrix", "--", *arguments, *_cases_options(asked)])
+    values = {name: _reduced(name, axis.values, good, bad) for name, axis in verdicts.run.spec.axes.items()}
+    arguments = [
+        *asked.checkpoints,
+        *("--case", difference.case),
+        *(part for axis in _AXES if axis in values for part in (f"--{axis}", *values[axis])),
+        *_cells(verdicts, values, good, bad),
+        *_baseline(verdicts, asked, values, good),
+        *_kept(verdicts, asked),
+    ]
+    return shlex.join(["nox", "-s", "matrix", "--", *arguments])
 
 
 def _ends(verdicts: Verdicts, difference: Difference) -> tuple[dict[str, str], dict[str, str]]:
@@ -41,30 +50,53 @@ def _ends(verdicts: Verdicts, difference: Difference) -> tuple[dict[str, str], d
     return baseline, shown[0]
 
 
-def _baseline(verdicts: Verdicts, good: dict[str, str], bad: dict[str, str]) -> list[str]:
-    """Names the good cell where the spec's baseline, or else the older value, would not be it."""
+def _reduced(axis: str, values: Sequence[str], good: Mapping[str, str], bad: Mapping[str, str]) -> list[str]:
+    """The values of an axis that the command asks for; all of them where it cannot choose."""
+    return [value for value in values if axis not in _AXES or value in {good[axis], bad[axis]}]
+
+
+def _cells(verdicts: Verdicts, values: Values, good: Mapping[str, str], bad: Mapping[str, str]) -> list[str]:
+    """Names the two cells where the axes' values alone make more, or where the spec names others."""
+    if math.prod(map(len, values.values())) <= 2 and not verdicts.run.spec.cells:  # noqa: PLR2004 - good and bad
+        return []
+    return ["--cell", *("_".join(id_part(name, cell[name]) for name in values) for cell in (good, bad))]
+
+
+def _baseline(verdicts: Verdicts, asked: Options, values: Values, good: Mapping[str, str]) -> list[str]:
+    """Names the good cell's values wherever the spec would choose another, or none is known to be its choice."""
+    given = (asked.baseline or "").split("_")
     usual = verdicts.run.spec.baseline
-    changed = [axis for axis in _AXES if axis in good and good[axis] != bad[axis]]
-    order = {name: axis.values.index for name, axis in verdicts.run.spec.axes.items()}
-    clear = all(
-        usual.get(axis) == good[axis]
-        or (usual.get(axis) != bad[axis] and order[axis](good[axis]) < order[axis](bad[axis]))
-        for axis in changed
-    )
-    return [] if clear else ["--baseline", "_".join(f"{axis}-{good[axis]}" for axis in changed)]
+    parts = []
+    for axis, choice in values.items():
+        # the spec's own choice is not known where --baseline replaced it
+        replaced = len(choice) > 1 and id_part(axis, verdicts.plan.baseline.axes[axis]) in given
+        chosen = usual[axis] if usual.get(axis) in choice else choice[0]
+        if replaced or chosen != good[axis]:
+            parts.append(id_part(axis, good[axis]))
+    return ["--baseline", "_".join(parts)] if parts else []
 
 
-def _cases_options(asked: Options) -> list[str]:
-    """What the run's own command said about where cases come from and how they are loaded."""
+def _kept(verdicts: Verdicts, asked: Options) -> Iterator[str]:
+    """What the run's own command said about the spec, where cases come from and how they are loaded."""
     pairs = {
         "--spec": None if asked.spec == specs.SHIPPED else asked.spec,
-        "--profile": asked.profile,
+        "--profile": asked.profile if _profile_matters(verdicts, asked.profile) else None,
         "--auto-class": asked.auto_class,
         "--generate": asked.generate,
     }
-    given = [str(part) for name, value in pairs.items() if value is not None for part in (name, value)]
-    given += ["--trust-remote-code"] if asked.trust_remote_code else []
-    return given + (["--text", *asked.text] if asked.text else [])
+    yield from (str(part) for name, value in pairs.items() if value is not None for part in (name, value))
+    if asked.trust_remote_code:
+        yield "--trust-remote-code"
+    for name, listed in {"--dtype": asked.dtype, "--attention": asked.attention, "--text": asked.text}.items():
+        if listed:
+            yield from (name, *listed)
+
+
+def _profile_matters(verdicts: Verdicts, name: str | None) -> bool:
+    """Whether a profile changes more than the values of axes that the command names itself."""
+    profile = verdicts.run.spec.profiles.get(name or "", Profile())
+    further = {axis: values for axis, values in profile.axes.items() if axis not in _AXES}
+    return replace(profile, axes=further) != Profile()
 
 
 def _parse(words: Sequence[str]) -> Options:

@@ -9,6 +9,7 @@ from matrix.capture import Capture
 from matrix.case import Variant
 from matrix.cell import Cell
 from matrix.verdicts import Verdicts
+from reports import captures
 from reports.names import count, listing
 
 _FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": "CPU capability", "cuda": "CUDA"}
@@ -17,10 +18,8 @@ _FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": 
 def environments(verdicts: Verdicts) -> list[tuple[Cell, dict[str, str]]]:
     """Every cell that has a capture, with its facts and package versions, in the run's order."""
     found: dict[str, Capture] = {}
-    for judged in verdicts.judgements:
-        for side in (judged.baseline, judged.candidate):
-            if side.capture:
-                found.setdefault(side.cell.id, side.capture)
+    for job in verdicts.plan.jobs:
+        found = {**captures.of(verdicts, job), **found}
     cells = [report.cell for report in verdicts.cells if report.cell.id in found]
     return [(cell, _facts(found[cell.id].environment)) for cell in cells]
 

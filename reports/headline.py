@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
 from matrix.judge import Judgement
-from matrix.verdicts import Verdicts
+from matrix.verdicts import Stale, Verdicts
+from reports import captures
 from reports.differences import Difference, differences
 from reports.names import Names, count, listing, names_of
 from reports.spans import span
@@ -14,6 +16,7 @@ Quote = Callable[[str], str]
 """How a format marks the name of a tensor, a key or an error."""
 
 MAX_CASES = 5
+MAX_REASON = 200
 
 _VERBS = {"drift": "drifts", "unstable": "is unstable", "error": "fails"}
 _NOUNS = {"config": "config key", "parameters": "parameter", "buffers": "buffer"}
@@ -31,7 +34,7 @@ def headline(verdicts: Verdicts, quote: Quote = str) -> str:
         _changes(verdicts, names, found, quote) if found else _agreement(verdicts, names),
         *_known(found),
         *_missing(verdicts, names),
-        *_stale(verdicts),
+        *_stale(verdicts, names),
     ]
     return " ".join(sentences)
 
@@ -46,19 +49,22 @@ def phrase(verdicts: Verdicts, names: Names, difference: Difference, quote: Quot
 def detail(difference: Difference, quote: Quote = str) -> str:
     """What differs first."""
     where = quote(difference.where) if difference.where else ""
+    if difference.verdict == "drift" and (said := _drift(difference, where)):
+        return said
     match difference.stage:
         case "tokens":
             return "tokens differ first"
         case "config" | "parameters" | "buffers" as stage:
             return f"{_NOUNS[stage]} {where}"
-        case "logits" if difference.verdict == "drift":
-            return "same parameters and buffers, other logits"
-        case "generation" if difference.verdict == "drift":
-            return f"same logits, greedy {where} differs"
         case None:
             return where
         case stage:
             return f"at {stage}: {where}" if where else f"at {stage}"
+
+
+def looked(verdicts: Verdicts, names: Names, stale: Stale) -> str:
+    """The cells where a known verdict was looked for in vain."""
+    return listing(names.cell(report.cell) for report in verdicts.cells if report.cell.id in stale.cells)
 
 
 def same_ids(found: Sequence[Judgement]) -> Iterator[str]:
@@ -71,6 +77,29 @@ def same_ids(found: Sequence[Judgement]) -> Iterator[str]:
             "error": "with the baseline's ids the model fails",
             "noise": "with the baseline's ids the model agrees up to rounding",
         }.get(verdict, f"with the baseline's ids the model still differs ({verdict})")
+
+
+def _drift(difference: Difference, where: str) -> str | None:
+    """What differs first where both sides ran and no tensor or key of its own is to be named."""
+    match difference.stage:
+        case "load":
+            return f"parameter {where} is not found in the checkpoint"
+        case "logits":
+            same = all(_same_state(judged) for judged in difference.judgements)
+            return "same parameters and buffers, other logits" if same else "other logits"
+        case "generation":
+            return f"same logits, greedy {where} differs"
+        case _:
+            return None
+
+
+def _same_state(judged: Judgement) -> bool:
+    """Whether nothing that the model computes with is other: no config value, no parameter, no common buffer."""
+    comparison = judged.comparison
+    if comparison is None or comparison.config or comparison.changes("buffers"):
+        return False
+    moved = {change.change for change in comparison.state if change.kind == "parameters"}
+    return moved.isdisjoint({"changed", "added", "removed"})
 
 
 def _changes(verdicts: Verdicts, names: Names, found: Sequence[Difference], quote: Quote) -> str:
@@ -100,6 +129,8 @@ def _agreement(verdicts: Verdicts, names: Names) -> str:
     """What is said when nothing changed: as much as was compared, no more."""
     compared = [judged for judged in verdicts.judgements if judged.verdict != "missing"]
     cases = list(dict.fromkeys(judged.job.case.name for judged in compared))
+    if not verdicts.judgements:
+        return _alone(verdicts)
     if not compared:
         return "Nothing could be compared."
     total = len(verdicts.run.spec.case)
@@ -114,9 +145,24 @@ def _agreement(verdicts: Verdicts, names: Names) -> str:
     return f"{who} {verb} in {prefix}{listing(names.cell(cell) for cell in shown)}."
 
 
+def _alone(verdicts: Verdicts) -> str:
+    """What is said of a run with one cell, which is the baseline."""
+    alone = "Nothing to compare: the run has one cell."
+    said = [f"{job.id} {outcome.status}{_because(outcome.reason)}" for job, outcome in captures.failed(verdicts)]
+    more = [f"and {len(said) - MAX_CASES} more"] if len(said) > MAX_CASES else []
+    total = count(len(verdicts.plan.jobs), "capture")
+    return f"{alone} {len(said)} of {total} failed: {', '.join(said[:MAX_CASES] + more)}." if said else alone
+
+
+def _because(reason: str | None) -> str:
+    """The first line of a reason, in brackets."""
+    lines = (reason or "").strip().splitlines()
+    return f" ({textwrap.shorten(lines[0], MAX_REASON, placeholder=' …')})" if lines else ""
+
+
 def _known(found: Sequence[Difference]) -> Iterator[str]:
-    known = [difference.case for difference in found if difference.known]
-    new = [difference.case for difference in found if not difference.known]
+    new = [difference.case for difference in found if any(judged.fails for judged in difference.judgements)]
+    known = [difference.case for difference in found if not any(judged.fails for judged in difference.judgements)]
     if known and new:
         yield f"Known: {listing(known)}. New: {listing(new)}."
     elif known:
@@ -130,7 +176,7 @@ def _missing(verdicts: Verdicts, names: Names) -> Iterator[str]:
         yield f"{len(absent)} of {count(len(verdicts.judgements), 'comparison')} could not be made, in {where}."
 
 
-def _stale(verdicts: Verdicts) -> Iterator[str]:
+def _stale(verdicts: Verdicts, names: Names) -> Iterator[str]:
     if verdicts.stale:
-        cases = listing(known.case for known in verdicts.stale)
-        yield f"Expected but no longer found: {count(len(verdicts.stale), 'known verdict')} of {cases}."
+        said = (f"{stale.known.case} ({looked(verdicts, names, stale)})" for stale in verdicts.stale)
+        yield f"Expected but no longer found: {count(len(verdicts.stale), 'known verdict')} of {listing(said)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,21 +23,30 @@ class Summary:
     """What is remembered of a rendered report, enough to answer again without judging.
 
     Attributes:
-        digest: The run's digest and that of our code: equal ones give equal reports.
+        digest: Of everything that decides a report: equal ones give equal reports.
         exit_code: What the reporter returned.
         files: Format → the file it was written to.
         text: What was printed.
     """
 
-    digest: str | None
+    digest: str
     exit_code: int
     files: Mapping[str, str]
     text: str
 
 
-def digest(run: Run) -> str | None:
-    """What decides a report; None for a run that is unfinished or could go better next time."""
-    return f"{run.digest}/{code_digest()}" if run.digest else None
+def digest(run: Run) -> str:
+    """Over everything that decides a report: our own code, run.json, and what became of every cell and job.
+
+    Captures count by size, time and inode, not by content: one that is taken again is another file, and reading them
+    all would cost more than the fast answer may.
+    """
+    digest = hashlib.sha256(code_digest().encode())
+    digest.update((run.folder / "run.json").read_bytes())
+    for path in sorted([*run.folder.glob("cells/*/cell.json"), *run.folder.glob("cells/**/response.json")]):
+        stat, name = path.stat(), path.relative_to(run.folder).as_posix()
+        digest.update(f"{name}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n".encode())
+    return digest.hexdigest()
 
 
 def remembered(folder: Path, run: Run, formats: Iterable[str]) -> Summary | None:
@@ -48,7 +58,7 @@ def remembered(folder: Path, run: Run, formats: Iterable[str]) -> Summary | None
         # absent, torn or of another version: rendering again is the answer to all of them
         return None
     whole = all(name in summary.files and (folder / summary.files[name]).exists() for name in formats)
-    return summary if whole and summary.digest and summary.digest == digest(run) else None
+    return summary if whole and summary.digest == digest(run) else None
 
 
 def save(folder: Path, reports: Mapping[str, str], summary: Summary) -> None:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from matrix.capture import Capture, TensorState
 from matrix.cell import Cell
-from matrix.compare import OutputDifference
 from matrix.judge import Judgement, Verdict
 from matrix.metrics import Difference
+from matrix.outputs import OutputDifference
 from matrix.plan import Job
 from matrix.verdicts import CellReport, Verdicts
-from reports import conditions, differences, numbers
+from reports import captures, conditions, differences, numbers
 from reports.names import Names, listing
 
 Mark = Callable[[Verdict, bool], str]
@@ -22,6 +22,9 @@ Mark = Callable[[Verdict, bool], str]
 MAX_IDS = 12
 MAX_KEYS = 8
 _IDS_BEFORE = 3
+
+_RANK = 3
+"""Of logits with positions: [batch, position, vocabulary]."""
 
 
 def matrix(verdicts: Verdicts, names: Names, mark: Mark) -> pd.DataFrame:
@@ -98,6 +101,18 @@ def environment(verdicts: Verdicts, names: Names) -> pd.DataFrame:
     return _frame({"package": differing, **columns})
 
 
+def cost(verdicts: Verdicts, names: Names, case: str) -> pd.DataFrame:
+    """What one case cost in every cell that measured it, one row per variant and cell."""
+    rows = []
+    for job in verdicts.plan.jobs:
+        found = captures.of(verdicts, job) if job.case.name == case else {}
+        for report in in_order(verdicts):
+            if (capture := found.get(report.cell.id)) and capture.cost:
+                cell = {"variant": names.variant(job.variant), "cell": names.cell(report.cell)}
+                rows.append({**cell, **_cost(capture.cost)})
+    return _frame(rows)
+
+
 def in_order(verdicts: Verdicts) -> list[CellReport]:
     """Every cell, excluded ones too, sorted as the spec writes the axes' values."""
     axes = verdicts.run.spec.axes
@@ -106,14 +121,11 @@ def in_order(verdicts: Verdicts) -> list[CellReport]:
 
 def sides(verdicts: Verdicts, names: Names, job: Job) -> Iterator[tuple[str, Capture]]:
     """Every cell's complete capture of one job under the cell's name, in the spec's order."""
-    found = [judged for judged in verdicts.judgements if judged.job.id == job.id]
-    captures = {judged.candidate.cell.id: judged.candidate.captured for judged in found}
-    baseline = verdicts.plan.baseline
-    if found:
-        captures[baseline.id] = found[0].baseline.captured
+    found = captures.of(verdicts, job)
     for report in in_order(verdicts):
-        if capture := captures.get(report.cell.id):
-            is_baseline = report.cell.id == baseline.id
+        capture = found.get(report.cell.id)
+        if capture and capture.status == "captured":
+            is_baseline = report.cell.id == verdicts.plan.baseline.id
             yield _baseline_label(names, report.cell) if is_baseline else names.cell(report.cell), capture
 
 
@@ -152,17 +164,18 @@ def _row(verdicts: Verdicts, names: Names, job: Job, mark: Mark) -> dict[str, st
     for report in in_order(verdicts):
         judged = found.get(report.cell.id)
         if report.cell.id == verdicts.plan.baseline.id:
-            row[names.cell(report.cell)] = _baseline_mark(found.values())
+            row[names.cell(report.cell)] = _baseline_mark(report, job)
         elif judged:
-            row[names.cell(report.cell)] = mark(judged.verdict, judged.known is not None)
+            row[names.cell(report.cell)] = mark(judged.verdict, judged.known is not None and not judged.fails)
         else:
             row[names.cell(report.cell)] = report.status
     return row
 
 
-def _baseline_mark(found: Iterable[Judgement]) -> str:
-    broken = {judged.baseline.status for judged in found if not judged.baseline.captured}
-    return f"baseline ({listing(sorted(broken))})" if broken else "baseline"
+def _baseline_mark(report: CellReport, job: Job) -> str:
+    outcome = report.outcomes.get(job.id)
+    status = outcome.status if outcome else report.status
+    return "baseline" if status == "captured" else f"baseline ({status})"
 
 
 def _baseline_label(names: Names, cell: Cell) -> str:
@@ -198,12 +211,22 @@ def _metrics(outputs: OutputDifference) -> dict[str, str]:
     }
 
 
+def _cost(cost: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Seconds of the stages that every case has, and the most memory that any stage held."""
+    seconds = {name: cost.get(stage, {}).get("seconds") for name, stage in (("load", "load"), ("forward", "logits"))}
+    peak = max((stage.get("peak_bytes", 0) for stage in cost.values()), default=0)
+    return {
+        **{name: f"{value:.3f} s" if value is not None else numbers.ABSENT for name, value in seconds.items()},
+        "peak memory": f"{peak / 2**20:,.0f} MiB" if peak else numbers.ABSENT,
+    }
+
+
 def _place(outputs: OutputDifference) -> str:
     at = outputs.values.max_abs_at
     if at is None:
         return numbers.ABSENT
     # sides with different ids were compared at their last position alone
-    names = [at[0], "last", *at[2:]] if outputs.last_only else at
+    names = [at[0], "last", *at[2:]] if outputs.last_only and len(at) == _RANK else at
     return f"({', '.join(map(str, names))})"
 
 

@@ -1,10 +1,11 @@
 """report.json: everything a script may want to know about a run, schema 1.
 
 JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan". `max_abs_at` is the coordinate
-[batch, position, vocabulary]; position is -1 where the two sides were given different ids and only the last position
-was compared. Where nothing was compared, `metrics` is empty; where the bits are the same, its differences are 0.
-Sums over many elements (`l2_rel`, the cosines, the KL divergences) carry nine digits: further ones depend on the CPU
-that rendered the report. A cosine below 1 stays below 1.
+[batch, position, vocabulary], or [batch, label] of logits without positions; position is -1 where the two sides were
+given different ids and only the last position was compared. Where nothing was compared, `metrics` is empty; where the
+bits are the same, its differences are 0. Sums over many elements (`l2_rel`, the cosines, the KL divergences) carry nine
+digits: further ones depend on the CPU that rendered the report. A cosine below 1 stays below 1. Of a stale known
+verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from matrix.compare import Comparison, OutputDifference
+from matrix.compare import Comparison
 from matrix.judge import Judgement
+from matrix.outputs import OutputDifference
 from matrix.verdicts import CellReport, Verdicts
 from reports import tables
 from reports.headline import headline
 
 FILE = "report.json"
 SCHEMA = 1
+
+_RANK = 3
+"""Of logits with positions: [batch, position, vocabulary]."""
 
 _SAME: Mapping[str, Any] = {
     "max_abs": 0.0,
@@ -59,7 +64,7 @@ def render(verdicts: Verdicts) -> str:
         "cells": [_cell(report) for report in tables.in_order(verdicts)],
         "comparisons": [_comparison(judged) for judged in verdicts.judgements],
         "findings": [asdict(finding) for finding in verdicts.findings],
-        "stale_known": [asdict(known) for known in verdicts.stale],
+        "stale_known": [{**asdict(stale.known), "quiet_cells": list(stale.cells)} for stale in verdicts.stale],
     }
     return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -106,7 +111,7 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
     at = values.max_abs_at
     return {
         "max_abs": values.max_abs,
-        "max_abs_at": [at[0], -1, *at[2:]] if at and outputs.last_only else at,
+        "max_abs_at": [at[0], -1, *at[2:]] if at and outputs.last_only and len(at) == _RANK else at,
         "baseline_value": values.baseline_value,
         "candidate_value": values.candidate_value,
         "l2_rel": _nine(values.l2_rel),

@@ -11,13 +11,15 @@ import pandas as pd
 from tabulate import tabulate
 
 from matrix.judge import Judgement, Verdict
+from matrix.spec import Known
 from matrix.verdicts import Verdicts
-from reports import commands, conditions, tables
+from reports import captures, commands, conditions, tables
 from reports.differences import Difference, Remark, differences, gaps, remarks
 from reports.escape import Markdown, code, fence, link, prose, quote, text
-from reports.headline import detail, headline, same_ids
-from reports.names import SYMBOLS, Names, listing, names_of
+from reports.headline import detail, headline, looked, same_ids
+from reports.names import SYMBOLS, Names, count, listing, names_of
 from reports.spans import span
+from reports.warned import warned
 
 FILE = "report.md"
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -53,6 +55,21 @@ class Section:
     command: Markdown
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one case cost.
+
+    Attributes:
+        case: The case's name.
+        table: Seconds and memory of every variant and cell; empty when they were not measured.
+        warnings: What some cells warned of and others did not.
+    """
+
+    case: str
+    table: Markdown
+    warnings: tuple[Markdown, ...]
+
+
 def render(verdicts: Verdicts) -> str:
     """The whole report."""
     names = names_of(verdicts)
@@ -64,9 +81,10 @@ def render(verdicts: Verdicts) -> str:
         matrix=_table(matrix.drop(columns="variant") if shared else matrix),
         sections=[_section(verdicts, names, difference) for difference in differences(verdicts)],
         remarks=[_remark(remark, span(verdicts, names, remark.judgements)) for remark in remarks(verdicts)],
-        gaps=[_remark(remark, _cells(names, remark.judgements)) for remark in gaps(verdicts)],
-        stale=[_stale(known.case, known.verdict, known.where, known.reason) for known in verdicts.stale],
+        gaps=list(_gaps(verdicts, names)),
+        stale=[_stale(stale.known, looked(verdicts, names, stale)) for stale in verdicts.stale],
         cells=_table(tables.cells(verdicts, names)),
+        costs=[cost for case in verdicts.run.spec.case if (cost := _cost(verdicts, names, case.name))],
         held_fixed=conditions.held_fixed(verdicts),
         environment=_table(tables.environment(verdicts, names)),
         run=verdicts.run,
@@ -143,7 +161,7 @@ def _evidence(verdicts: Verdicts, names: Names, difference: Difference) -> Itera
     """The earliest differing thing in every cell, then how far the logits lie apart."""
     variant, where = names.variant(difference.first.job.variant), code(difference.where or "")
     match difference.stage if difference.first.comparison else None:
-        case "parameters" | "buffers":
+        case "load" | "parameters" | "buffers":
             changing = "; another load may hold other values" if difference.verdict == "unstable" else ""
             caption = f"First values of {where} in every cell ({text(variant)}{changing}):"
             yield Evidence(caption=Markdown(caption), table=_table(tables.state(verdicts, names, difference)))
@@ -178,9 +196,27 @@ def _cells(names: Names, found: Sequence[Judgement]) -> str:
     return "in " + listing(names.cell(judged.candidate.cell) for judged in found)
 
 
-def _stale(case: str, verdict: str, where: str | None, reason: str) -> Markdown:
-    place = f" at {code(where)}" if where else ""
-    return Markdown(f"{text(case)}: {verdict}{place}, expected because {text(reason)}")
+def _gaps(verdicts: Verdicts, names: Names) -> Iterator[Markdown]:
+    """What could not be compared in cells that captured something else, or captured in the only cell."""
+    for remark in gaps(verdicts):
+        yield _remark(remark, _cells(names, remark.judgements))
+    for job, outcome in captures.failed(verdicts):
+        yield Markdown(f"{text(job.id)} ({outcome.status}): {text(outcome.reason or 'no reason was left')}")
+
+
+def _stale(known: Known, cells: str) -> Markdown:
+    place = f" at {code(known.where)}" if known.where else ""
+    said = f"{text(known.case)}: {known.verdict}{place} in {text(cells)}, but nothing is wrong there"
+    return Markdown(f"{said}; expected because {text(known.reason)}")
+
+
+def _cost(verdicts: Verdicts, names: Names, case: str) -> Cost | None:
+    """What one case cost and which cells warned of something; None when neither was captured."""
+    table = _table(tables.cost(verdicts, names, case))
+    said, more = warned(verdicts, names, case)
+    warnings = [Markdown(f"{text(cells)}: {code(line)}") for cells, line in said]
+    warnings += [Markdown(f"… and {count(more, 'further warning')}")] if more else []
+    return Cost(case=case, table=table, warnings=tuple(warnings)) if table or warnings else None
 
 
 def _table(table: pd.DataFrame) -> Markdown:

@@ -92,12 +92,13 @@ def test_nothing_usable_has_an_exit_code_of_its_own(clone: Project) -> None:
 
 
 def test_a_model_that_takes_the_interpreter_down_loses_only_itself(clone: Project, tmp_path: Path) -> None:
-    crashing, hanging = tmp_path / "crashing", tmp_path / "hanging"
-    for folder, line in ((crashing, "import os; os.kill(os.getpid(), 11)"), (hanging, "import time; time.sleep(600)")):
+    crashing, hanging, leaving = tmp_path / "crashing", tmp_path / "hanging", tmp_path / "leaving"
+    lines = ("import os; os.kill(os.getpid(), 11)", "import time; time.sleep(600)", "import os; os._exit(0)")
+    for folder, line in zip((crashing, hanging, leaving), lines, strict=True):
         shutil.copytree(tiny("remote-code-rope-fixed"), folder)
         code = folder / "modeling_minnow.py"
         code.write_text(code.read_text() + f"\n{line}\n")
-    cases = {"crashing": crashing, "hanging": hanging, "after": tiny("llama-tiny")}
+    cases = {"crashing": crashing, "hanging": hanging, "leaving": leaving, "after": tiny("llama-tiny")}
     spec = clone.spec("crash", RELEASES, cases)
     spec.write_text(spec.read_text().replace("timeout = 120", "timeout = 8"))
     call = clone.matrix("--spec", str(spec))
@@ -106,9 +107,40 @@ def test_a_model_that_takes_the_interpreter_down_loses_only_itself(clone: Projec
     assert {job["id"].split("/")[0]: job["status"] for job in cell["jobs"]} == {
         "crashing": "crashed",
         "hanging": "timed_out",
+        "leaving": "crashed",
         "after": "captured",
     }
     assert clone.verdicts()["after", "5.2.0"] == "identical"
+
+
+def test_a_guard_that_only_sees_nan_does_not_hide_uninitialised_memory(clone: Project, tmp_path: Path) -> None:
+    guarded = tmp_path / "guarded"
+    shutil.copytree(tiny("remote-code-rope-fixed"), guarded)
+    code = guarded / "modeling_minnow.py"
+    text = code.read_text()
+    line = next(line for line in text.splitlines() if "inv_freq" in line and "copy_" in line)
+    indent = line[: len(line) - len(line.lstrip())]
+    guard = f"{indent}if not torch.isfinite(module.inv_freq).all():\n    {line}"
+    code.write_text(text.replace(line, guard))
+    clone.matrix("--spec", str(clone.spec("guarded", RELEASES, {"guarded": guarded})))
+    assert clone.verdicts() == {("guarded", "5.2.0"): "unstable"}
+
+
+def test_what_remote_code_does_to_the_process_touches_no_other_case(clone: Project, tmp_path: Path) -> None:
+    patching = tmp_path / "patching"
+    shutil.copytree(tiny("remote-code-rope-fixed"), patching)
+    code = patching / "modeling_minnow.py"
+    patch = """
+import transformers
+from transformers.models.llama import modeling_llama
+if transformers.__version__.startswith("5"):
+    modeling_llama.LlamaRMSNorm.forward = lambda self, hidden: hidden
+"""
+    code.write_text(code.read_text() + patch)
+    spec = clone.spec("patching", RELEASES, {"patching": patching, "llama": tiny("llama-tiny")})
+    spec.write_text(spec.read_text().replace("[[3, 17", "[[5, 17"))
+    clone.matrix("--spec", str(spec))
+    assert set(clone.verdicts().values()) == {"identical"}
 
 
 def test_a_killed_run_continues_where_it_stopped(clone: Project) -> None:

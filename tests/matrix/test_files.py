@@ -108,7 +108,7 @@ def test_digests_are_remembered_across_processes_until_a_file_changes(tmp_path: 
     first.save()
     assert digest == files.sha256(file)
     known = json.loads(memory.read_text())
-    known[str(file)][3] = "remembered"
+    known[str(file)][-1] = "remembered"
     memory.write_text(json.dumps(known))
     assert DigestMemory(memory).file(file) == "remembered"
     file.write_text("another")

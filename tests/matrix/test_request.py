@@ -45,7 +45,7 @@ def _case(**changes: Any) -> dict[str, Job]:  # noqa: ANN401 - what a case may h
         _case(load={"device_map": "auto"}),
         _case(trust_remote_code=True),
         {"job": replace(PARTS["job"], variant=Variant(dtype="bfloat16"))},
-        {"job": request.same_ids(PARTS["job"], [[1]], [[1]])},
+        {"job": request.same_ids(PARTS["job"], {"input_ids": [[1]]})},
         {"lock": Lock(path=Path("/lock"), digest="other")},
         {"sources": (replace(SOURCE, digest="other"), SOURCE)},
         {"sources": (SOURCE, replace(SOURCE, digest="other"))},
@@ -139,7 +139,7 @@ def test_default_ids_repeat_nothing_in_a_real_vocabulary() -> None:
 
 
 def test_the_same_job_with_ids_keeps_its_name_apart() -> None:
-    same: Callable[[Job], Job] = lambda job: request.same_ids(job, [[1, 2]], [[1, 1]])  # noqa: E731
+    same: Callable[[Job], Job] = lambda job: request.same_ids(job, {"input_ids": [[1, 2]], "attention_mask": [[1, 1]]})  # noqa: E731
     job = same(PARTS["job"])
     assert (job.case.text, job.case.input_ids, job.case.attention_mask) == ((), ((1, 2),), ((1, 1),))
     assert job.id == "tiny/float32-default@baseline-ids"

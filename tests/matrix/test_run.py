@@ -41,9 +41,9 @@ def test_run_json_says_what_the_run_is(state: State) -> None:
     assert content["host"]["cores"] >= 1
 
 
-@pytest.mark.parametrize("run_id", ["../up", "a/b", ".hidden", "a b"])
-def test_an_id_that_is_no_file_name_is_refused(state: State, run_id: str) -> None:
-    with pytest.raises(SpecError, match="--run-id is no file name"):
+@pytest.mark.parametrize("run_id", ["../up", "a/b", ".hidden", "a b", "latest"])
+def test_an_id_that_is_no_name_for_a_run_is_refused(state: State, run_id: str) -> None:
+    with pytest.raises(SpecError, match="--run-id is no name for a run"):
         runs.new(state, small_spec(), [], run_id)
 
 

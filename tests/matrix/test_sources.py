@@ -45,7 +45,11 @@ def test_a_folder_is_taken_relative_to_the_spec(resolver: Resolver, model: Path)
 def test_a_gguf_file_is_its_own_tokenizer(resolver: Resolver, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     source = resolver.checkpoint(_case(checkpoint="model.gguf"))
-    assert (source.folder, source.file, source.has_tokenizer) == (tmp_path, "model.gguf", True)
+    (tmp_path / "generation_config.json").write_text("{}")
+    assert (source.file, source.has_tokenizer) == ("model.gguf", True)
+    # what lies beside it is in no digest, so no cell may see it
+    assert [path.name for path in source.folder.iterdir()] == ["model.gguf"]
+    assert (source.folder / "model.gguf").read_bytes() == b"GGUF"
 
 
 def test_other_bytes_are_another_digest(state: State, model: Path, tmp_path: Path) -> None:
@@ -81,6 +85,19 @@ def _write(name: str, text: str) -> Any:  # noqa: ANN401
     return lambda model: (model / name).write_text(text)
 
 
+def _shards(index: str) -> Any:  # noqa: ANN401
+    def damage(model: Path) -> None:
+        (model / "model.safetensors").rename(model / "model-2.safetensors")
+        (model / "model.safetensors.index.json").write_text(index)
+
+    return damage
+
+
+def test_the_index_of_files_that_are_not_used_does_not_count(resolver: Resolver, model: Path) -> None:
+    (model / "pytorch_model.bin.index.json").write_text('{"weight_map": {"a": "pytorch_model-1.bin"}}')
+    assert resolver.checkpoint(_case()).folder == model
+
+
 _HEADER_IS_A_LIST = "\x02" + 7 * "\0" + "[]"
 
 
@@ -91,11 +108,8 @@ _HEADER_IS_A_LIST = "\x02" + 7 * "\0" + "[]"
         (_write("config.json", "{"), ["config.json that is not JSON"]),
         (_write("config.json", "[]"), ["config.json that is not a JSON object", "list"]),
         (lambda model: (model / "model.safetensors").unlink(), ["has no weights", "*.safetensors"]),
-        (
-            _write("model.safetensors.index.json", '{"weight_map": {"a": "model-1.safetensors"}}'),
-            ["lacks shards", "model-1.safetensors", "download it again"],
-        ),
-        (_write("model.safetensors.index.json", '{"weight_map": '), ["model.safetensors.index.json that is not JSON"]),
+        (_shards('{"weight_map": {"a": "model-1.safetensors"}}'), ["lacks shards", "model-1.safetensors", "again"]),
+        (_shards('{"weight_map": '), ["model.safetensors.index.json that is not JSON"]),
         (lambda model: _truncate(model / "model.safetensors"), ["cut off", "model.safetensors"]),
         (lambda model: _truncate(model / "model.safetensors", 20), ["cut off"]),
         (lambda model: _truncate(model / "model.safetensors", 4), ["cut off"]),
@@ -155,7 +169,7 @@ def test_a_hub_checkpoint_that_cannot_be_fetched_leaves_nothing(
 def test_a_package_is_unpacked_once(resolver: Resolver, state: State, wheels: Path) -> None:
     write_wheel(wheels, "weights", "1.0", requires=["nowhere"], files="tiny.gguf")
     source = resolver.checkpoint(_case(checkpoint="package:weights==1.0/weights/tiny.gguf"))
-    assert source.folder == state.checkpoints / "weights==1.0" / "weights"
+    assert (source.folder / "tiny.gguf").resolve() == state.checkpoints / "weights==1.0" / "weights" / "tiny.gguf"
     (wheels / "weights-1.0-py3-none-any.whl").unlink()
     again = Resolver(state, wheels).checkpoint(_case(checkpoint="package:weights==1.0/weights/tiny.gguf"))
     assert again == source

@@ -62,7 +62,8 @@ def test_a_known_difference_fails_nothing_and_is_not_stale(folder: RunFolder) ->
 
 def test_a_known_difference_that_is_gone_is_stale(folder: RunFolder) -> None:
     found = _judge(folder.capture(*TWO).capture(*THREE))
-    assert [known.reason for known in found.stale] == ["so"]
+    assert [stale.known.reason for stale in found.stale] == ["so"]
+    assert [cell.split("_")[0] for stale in found.stale for cell in stale.cells] == ["transformers-3.0"]
 
 
 def test_a_known_difference_of_another_case_is_not_stale(tmp_path: Path) -> None:

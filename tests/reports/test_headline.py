@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from matrix.changes import Change, StateChange
 from matrix.verdicts import Verdicts
 from reports import commands, formats
 from reports.differences import differences
-from reports.headline import headline
+from reports.headline import detail, headline
 from tests.reports.conftest import MIDDLE, NEWEST, Copy
 
 EAGER = "llama-tiny/float32-eager"
@@ -18,7 +22,7 @@ def test_known_and_new_differences_are_told_apart(golden: Verdicts) -> None:
         "2 of 3 cases change between transformers 4.57.6 and 5.23.0: remote-code-rope is unstable since 5.2.0"
         " (buffer model.rotary_emb.inv_freq), bos-dropped drifts since 5.23.0 (tokens differ first; with the"
         " baseline's ids the model is identical). Known: remote-code-rope. New: bos-dropped."
-        " Expected but no longer found: 1 known verdict of llama-tiny."
+        " Expected but no longer found: 1 known verdict of llama-tiny (5.23.0)."
     )
 
 
@@ -106,4 +110,122 @@ def test_the_command_keeps_checkpoints_and_names_a_newer_baseline(copy: Copy) ->
     verdicts = copy.judge()
     said = commands.reproduce(verdicts, differences(verdicts)[0])
     assert said.startswith("nox -s matrix -- './my model' --case bos-dropped --transformers 5.2.0 5.23.0")
-    assert said.endswith("--text 'a b'")
+    assert said.endswith("--baseline transformers-5.23.0 --text 'a b'")
+
+
+REDUCED = "nox -s matrix -- --case bos-dropped --transformers 5.2.0 5.23.0 --torch 2.13.0"
+
+
+def _command(copy: Copy, given: str) -> str:
+    """What reproduces the drift of bos-dropped when the run was made by this command."""
+    copy.edit("run.json", lambda run: run.update(command=f"nox -s matrix -- {given}"))
+    copy.only("bos-dropped")
+    verdicts = copy.judge()
+    return commands.reproduce(verdicts, differences(verdicts)[0])
+
+
+def test_the_command_keeps_dtypes_and_kernels(copy: Copy) -> None:
+    said = _command(copy, "--dtype float32 bfloat16 --attention eager --jobs 2 --run-id x --fresh --shard 1/2")
+    assert said == f"{REDUCED} --dtype float32 bfloat16 --attention eager"
+
+
+def test_the_command_keeps_how_checkpoints_are_loaded(copy: Copy) -> None:
+    said = _command(copy, "./m --trust-remote-code --auto-class AutoModel --generate 3 --text 'a b'")
+    lead = REDUCED.replace("-- --case", "-- ./m --case")
+    assert said == f"{lead} --auto-class AutoModel --generate 3 --trust-remote-code --text 'a b'"
+
+
+def test_the_command_names_the_good_cell_where_the_older_one_is_bad(copy: Copy) -> None:
+    copy.spec(lambda spec: spec["baseline"].update(transformers="5.23.0"))
+    copy.only("llama-tiny")
+    copy.fail("transformers-4.57.6_torch-2.13.0", EAGER, "no such thing")
+    verdicts = copy.judge()
+    said = commands.reproduce(verdicts, differences(verdicts)[0])
+    assert "--transformers 4.57.6 5.2.0 --torch 2.13.0 --baseline transformers-5.2.0" in said
+
+
+def test_the_command_replaces_an_explicit_baseline_by_the_good_cell(copy: Copy) -> None:
+    said = _command(copy, "--baseline transformers-4.57.6_torch-2.13.0")
+    assert said == f"{REDUCED} --baseline transformers-5.2.0"
+
+
+@pytest.mark.parametrize(
+    ("profile", "tail"),
+    [({"axes": {"torch": ["2.13.0"]}}, ""), ({"variants": {"attention": ["eager"]}}, " --profile p")],
+)
+def test_the_command_keeps_a_profile_that_changes_more_than_releases(
+    copy: Copy, profile: dict[str, Any], tail: str
+) -> None:
+    copy.spec(lambda spec: spec.update(profiles={"p": profile}))
+    assert _command(copy, "--profile p") == f"{REDUCED}{tail}"
+
+
+def test_the_command_names_cells_where_the_spec_does(copy: Copy) -> None:
+    copy.spec(lambda spec: spec.update(cells=[MIDDLE, NEWEST]))
+    assert _command(copy, "") == f"{REDUCED} --cell {MIDDLE} {NEWEST}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("renamed", "same parameters and buffers, other logits"), ("added", "other logits")]
+)
+def test_the_same_state_is_only_claimed_where_it_is_the_same(golden: Verdicts, change: Change, said: str) -> None:
+    drift = next(found for found in differences(golden) if found.verdict == "drift")
+    assert drift.first.comparison
+    state = StateChange(kind="parameters", change=change, baseline=None, candidate=None)
+    judged = replace(drift.first, comparison=replace(drift.first.comparison, state=(state,)))
+    assert detail(replace(drift, stage="logits", judgements=(judged,))) == said
+
+
+def test_a_crash_at_an_unknown_stage(copy: Copy) -> None:
+    def crash(cell: dict[str, Any]) -> None:
+        for job in cell["jobs"]:
+            job.update(status="crashed", reason="killed by SIGSEGV")
+
+    copy.only("llama-tiny")
+    copy.edit(f"cells/{MIDDLE}/cell.json", crash)
+    assert headline(copy.judge()).endswith("llama-tiny fails in 5.2.0.")
+    assert "killed by SIGSEGV" in formats.load("markdown").render(copy.judge())
+
+
+def _one_cell(copy: Copy) -> None:
+    copy.spec(lambda spec: spec["axes"]["transformers"].update(values=["4.57.6"]))
+    copy.only("llama-tiny", "bos-dropped")
+
+
+def test_one_cell_has_nothing_to_compare(copy: Copy) -> None:
+    _one_cell(copy)
+    assert headline(copy.judge()) == "Nothing to compare: the run has one cell."
+    report = formats.load("markdown").render(copy.judge())
+    assert "| llama-tiny | baseline |" in " ".join(report.split())
+    assert "The same in every cell: Python" in report
+
+
+def test_one_cell_that_fails_says_so(copy: Copy) -> None:
+    def fail(cell: dict[str, Any]) -> None:
+        job = next(job for job in cell["jobs"] if job["id"] == EAGER)
+        job.update(status="probe_failed", reason="load: ValueError: no such thing")
+
+    _one_cell(copy)
+    copy.edit("cells/transformers-4.57.6_torch-2.13.0/cell.json", fail)
+    failed = f"1 of 2 captures failed: {EAGER} probe_failed (load: ValueError: no such thing)."
+    assert headline(copy.judge()) == f"Nothing to compare: the run has one cell. {failed}"
+    report = formats.load("markdown").render(copy.judge())
+    assert "| llama-tiny | baseline (probe_failed) |" in " ".join(report.split())
+    assert f"- {EAGER} (probe_failed): load: ValueError: no such thing" in report
+
+
+def test_costs_and_one_sided_warnings_are_shown(copy: Copy) -> None:
+    def measure(response: dict[str, Any]) -> None:
+        cost = {"load": {"seconds": 1.5, "peak_bytes": 2**30}, "logits": {"seconds": 0.25, "peak_bytes": 2**29}}
+        response.update(cost=cost, warnings=["everywhere", *(f"a|{n} </details> `b`" for n in range(7))])
+
+    copy.only("llama-tiny")
+    for cell in ("transformers-4.57.6_torch-2.13.0", MIDDLE, NEWEST):
+        copy.edit(f"cells/{cell}/{EAGER}/response.json", lambda response: response.update(warnings=["everywhere"]))
+    copy.edit(f"cells/{NEWEST}/{EAGER}/response.json", measure)
+    report = formats.load("markdown").render(copy.judge())
+    assert "One measurement each, not a benchmark." in report
+    assert "| 5.23.0 | 1.500 s | 0.250 s | 1,024 MiB |" in " ".join(report.split())
+    assert "- 5.23.0: `` a|0 </details> `b` ``" in report
+    assert "… and 2 further warnings" in report
+    assert ": `everywhere`" not in report

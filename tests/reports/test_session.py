@@ -55,11 +55,29 @@ def test_an_unchanged_run_is_answered_without_heavy_imports(copy: Copy, tmp_path
     assert second.stdout.startswith(first.stdout[: first.stdout.index("Report:")])
 
 
-def test_an_unfinished_run_is_judged_again(copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "path", ["run.json", f"cells/{NEWEST}/cell.json", f"cells/{NEWEST}/llama-tiny/float32-eager/response.json"]
+)
+def test_whatever_changes_is_judged_again(
+    copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
     copy.edit("run.json", lambda run: run.update(digest=None))
+    said = []
     for _ in range(2):
-        assert main([str(copy.folder)], out=tmp_path / "out") == 1
-    assert "unchanged" not in capsys.readouterr().out
+        main([str(copy.folder)], out=tmp_path / "out")
+        said.append("unchanged" in capsys.readouterr().out)
+    copy.edit(path, lambda content: content.update(taken="again"))
+    main([str(copy.folder)], out=tmp_path / "out")
+    assert [*said, "unchanged" in capsys.readouterr().out] == [False, True, False]
+
+
+def test_captures_taken_again_under_the_same_keys_are_reported(
+    copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(copy.folder)], out=tmp_path / "out")
+    copy.fail(NEWEST, "llama-tiny/float32-eager", "no such thing")
+    main([str(copy.folder)], out=tmp_path / "out")
+    assert "llama-tiny fails since" in " ".join(capsys.readouterr().out.split())
 
 
 def test_only_the_formats_asked_for_are_written(copy: Copy, tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""Captures: what the cells of a judged run saw of one job, whether or not there is anything to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matrix import capture
+from matrix.capture import Capture
+from matrix.outcome import Outcome
+from matrix.plan import Job
+from matrix.verdicts import CellReport, Verdicts
+
+
+def of(verdicts: Verdicts, job: Job) -> dict[str, Capture]:
+    """Every cell's capture of one job by the cell's id, complete or not; the baseline's first."""
+    if not verdicts.judgements:
+        return _alone(verdicts, job)
+    found = [judged for judged in verdicts.judgements if judged.job.id == job.id]
+    sides = [*(judged.baseline for judged in found), *(judged.candidate for judged in found)]
+    return {side.cell.id: side.capture for side in sides if side.capture}
+
+
+def baseline(verdicts: Verdicts) -> CellReport:
+    """What became of the baseline's cell."""
+    return next(report for report in verdicts.cells if report.cell.id == verdicts.plan.baseline.id)
+
+
+def failed(verdicts: Verdicts) -> Iterator[tuple[Job, Outcome]]:
+    """What the only cell of a run could not capture; where there are more cells, judgements say it."""
+    for job in verdicts.plan.jobs if not verdicts.judgements else ():
+        outcome = baseline(verdicts).outcomes.get(job.id)
+        if outcome is None or outcome.status != "captured":
+            yield job, outcome or Outcome(id=job.id, key="", status="not_run")
+
+
+def _alone(verdicts: Verdicts, job: Job) -> dict[str, Capture]:
+    """The baseline's capture, which no judgement holds where there is nothing to judge."""
+    report = baseline(verdicts)
+    outcome = report.outcomes.get(job.id)
+    # whatever lies in the folder of a job that crashed is not what became of it
+    seen = outcome is not None and outcome.status in {"captured", "probe_failed"}
+    found = capture.read(verdicts.run.cell(report.cell.id) / job.id) if seen else None
+    return {report.cell.id: found} if found else {}
