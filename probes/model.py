@@ -9,12 +9,11 @@ import hashlib
 import math
 
 import torch
+import torch._dynamo  # a first forward imports it anyway; here every isolated job shares the one import
 import transformers
+from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs  # noqa: F401 - likewise
 
 HEAD = 8
-
-# transformers imports these when they are first asked for; here every isolated job shares the one import
-SHARED = (transformers.PreTrainedModel, transformers.AutoModelForCausalLM, transformers.AutoTokenizer)
 
 
 def capture(job, record):
