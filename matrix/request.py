@@ -72,7 +72,7 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
         "id": job.id,
         "probe": str(MODEL_PROBE),
         "timeout": job.case.timeout,
-        "isolated": job.case.trust_remote_code,
+        "code": _code(checkpoint, tokenizer) if job.case.trust_remote_code else None,
         "case": _case(job.case),
         "variant": asdict(job.variant),
         "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
@@ -94,6 +94,12 @@ def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
     further = {**job.case.inputs, **rows}
     case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs=further)
     return replace(job, case=case, same_ids=True)
+
+
+def _code(*sources: Source) -> str | None:
+    """Digest of the remote code that a job may run: jobs of different code are kept apart from each other."""
+    files = sorted({file for source in sources for file in source.folder.rglob("*.py")})
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -67,32 +67,36 @@ def main(path):
     die_with_parent()
     torch.set_num_interop_threads(1)
     environment = describe_environment(torch)
-    probes = {}
-    # isolated jobs come first: a process that has run a model may hold threads, which a fork would not
-    for job in sorted(request["jobs"], key=lambda job: not job["isolated"]):
-        if job["probe"] not in probes:
-            probes[job["probe"]] = load_probe(job["probe"])
-            gc.freeze()
-        send(request["events"], event="begin", job=job["id"])
-        work = run_isolated if job["isolated"] else run
-        work(job, probes[job["probe"]], environment, request["events"])
-        send(request["events"], event="end", job=job["id"])
-        gc.collect()
-        gc.freeze()  # what outlives a job are modules: the next collection need not look at them again
+    probes = {path: load_probe(path) for path in sorted({job["probe"] for job in request["jobs"]})}
+    gc.freeze()
+    for isolated, jobs in batches(request["jobs"]):
+        work = run_isolated if isolated else run_batch
+        work(jobs, probes, environment, request["events"])
     send(request["events"], event="done")
 
 
-def run_isolated(job, probe, environment, events):
-    """Run one job in a child of its own: remote code may change what every later job would see.
+def batches(jobs):
+    """Split jobs so that no remote code can change what the jobs of other code see: (isolated, jobs) in order.
 
-    A child that goes down takes this process with it in the same way, so that whoever watches sees one kind of crash.
+    Every kind of remote code gets a child process, but for the last: nothing comes after it. Children come first,
+    because a process that has run a model may hold threads, which a fork would not.
     """
+    kinds = {}
+    for job in jobs:
+        kinds.setdefault(job["code"], []).append(job)
+    native = kinds.pop(None, [])
+    *first, last = kinds.values() if kinds else [[]]
+    return [*((True, kind) for kind in first), (False, native), (False, last)]
+
+
+def run_isolated(jobs, probes, environment, events):
+    """Run jobs in a child; one that goes down takes this process with it, so that whoever watches sees one crash."""
     pid = os.fork()
     if pid == 0:
         die_with_parent()
         code = 1
         try:
-            run(job, probe, environment, events)
+            run_batch(jobs, probes, environment, events)
             code = 0
         except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
             traceback.print_exc()
@@ -102,8 +106,18 @@ def run_isolated(job, probe, environment, events):
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
         os.kill(os.getpid(), -code)
-    if code or not os.path.exists(os.path.join(job["folder"], "response.json")):
+    if code or not all(os.path.exists(os.path.join(job["folder"], "response.json")) for job in jobs):
         sys.exit(code or 1)
+
+
+def run_batch(jobs, probes, environment, events):
+    """Run jobs one after the other, with an event line before and after each."""
+    for job in jobs:
+        send(events, event="begin", job=job["id"])
+        run(job, probes[job["probe"]], environment, events)
+        send(events, event="end", job=job["id"])
+        gc.collect()
+        gc.freeze()  # what outlives a job are modules: the next collection need not look at them again
 
 
 def run(job, probe, environment, events):
