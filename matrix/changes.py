@@ -119,15 +119,10 @@ def changed_tokens(baseline: Capture, candidate: Capture) -> TokenChange | None:
     return TokenChange(list=name, row=0, position=0, baseline=(), candidate=b[name][0])
 
 
-def changed_config(
-    baseline: Capture, candidate: Capture
-) -> tuple[tuple[ConfigChange, ...], tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Keys with other values, the attention implementation used among them; and the keys that one side alone has."""
+def changed_config(baseline: Capture, candidate: Capture) -> tuple[ConfigChange, ...]:
+    """Keys that both sides have with other values, the attention implementation that was used among them."""
     a, b = (_flat({**side.config, "attention implementation": side.attention}) for side in (baseline, candidate))
-    changed = tuple(
-        ConfigChange(key=key, baseline=a[key], candidate=b[key]) for key in a if key in b and a[key] != b[key]
-    )
-    return changed, (tuple(sorted(a.keys() - b.keys())), tuple(sorted(b.keys() - a.keys())))
+    return tuple(ConfigChange(key=key, baseline=a[key], candidate=b[key]) for key in a if key in b and a[key] != b[key])
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Comparison:
     Attributes:
         tokens: The first difference of the ids or the mask.
         config: Keys with another value on either side, bookkeeping left out, and the attention implementation used.
-        config_keys: Keys that only one side has: (baseline's, candidate's).
         state: Parameters and buffers, in the model's order.
         uninitialised: (baseline's, candidate's) tensors whose memory the load never wrote.
         undetermined: Parameters that the checkpoint lacks on both sides, so that every load draws them anew.
@@ -43,7 +42,6 @@ class Comparison:
 
     tokens: TokenChange | None
     config: tuple[ConfigChange, ...]
-    config_keys: tuple[tuple[str, ...], tuple[str, ...]]
     state: tuple[StateChange, ...]
     uninitialised: tuple[tuple[str, ...], tuple[str, ...]]
     undetermined: tuple[str, ...]
@@ -87,12 +85,10 @@ def compare_captures(baseline: Capture, candidate: Capture, *, same_ids: bool = 
     # other ids may well be more or fewer of them: the last position exists on both sides all the same
     comparable = (a[0], *a[2:]) == (b[0], *b[2:]) if other_ids and len(a) == len(b) == RANK else a == b
     dtypes = baseline.outputs["logits"]["dtype"], candidate.outputs["logits"]["dtype"]
-    config, config_keys = changed_config(baseline, candidate)
     state = tuple(changed_state(baseline, candidate))
     return Comparison(
         tokens=tokens,
-        config=config,
-        config_keys=config_keys,
+        config=changed_config(baseline, candidate),
         state=state,
         uninitialised=(baseline.uninitialised, candidate.uninitialised),
         undetermined=tuple(sorted({*baseline.missing_keys} & {*candidate.missing_keys})),

@@ -150,6 +150,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 every verdict is identical, noise or known; 1 something else was found; 2 the request is"
         " wrong; 3 no usable capture at all.",
     )
+    for add in (_what_to_run, _the_matrix, _own_checkpoints, _how_to_run):
+        add(parser)
+    return parser
+
+
+def _what_to_run(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to run (default: everything in the shipped spec)")
     what.add_argument(
         "checkpoints",
@@ -161,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--profile", metavar="NAME", help="a profile of the spec, such as full")
     what.add_argument("--case", nargs="+", default=(), metavar="NAME", help="only these cases")
     what.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, split by case")
+
+
+def _the_matrix(parser: argparse.ArgumentParser) -> None:
     axes = parser.add_argument_group("the matrix")
     axes.add_argument(
         "--transformers", nargs="+", default=(), metavar="V", help="releases, oldest first; any that exists"
@@ -176,11 +185,14 @@ def _parser() -> argparse.ArgumentParser:
     axes.add_argument(
         "--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses"
     )
+
+
+def _own_checkpoints(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("for checkpoints given on the command line")
     own.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="run the checkpoint's own Python code, in the cell's process without tokens",
+        help="run the checkpoint's own Python code, in a child process whose environment holds no tokens",
     )
     own.add_argument(
         "--text",
@@ -195,10 +207,12 @@ def _parser() -> argparse.ArgumentParser:
         help="an Auto class or model class of transformers (default: AutoModelForCausalLM)",
     )
     own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
+
+
+def _how_to_run(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run")
     how.add_argument(
         "--jobs", type=int, metavar="N", help="cells at a time (default: what the cores and the memory allow)"
     )
     how.add_argument("--run-id", metavar="ID", help="name the run; an id that exists is continued")
     how.add_argument("--fresh", action="store_true", help="probe every cell again, even where nothing changed")
-    return parser
