@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from matrix.errors import SpecError
 
-Dtype = Literal["float32", "bfloat16", "float16", "float64"]
+Dtype = Literal["float32", "bfloat16", "float16", "float64", "default"]
+Option = Literal["dtype", "attention", "device", "threads"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Variant:
     """One combination of options inside a cell.
 
     Attributes:
-        dtype: The dtype that the model is loaded in.
+        dtype: The dtype that the model is loaded in; `default` passes nothing and records the release's choice.
         attention: The attention implementation asked for; `default` passes nothing and records the release's choice.
         device: The torch device.
         threads: Intra-op threads of torch.
@@ -92,6 +93,8 @@ class Case:
         generate: Greedy tokens to generate after the forward.
         load: Extra from_pretrained arguments.
         variants: Overrides of the spec's variants.
+        within: Options along which the variants of one cell are compared with each other, the first value as baseline;
+            the spec's when None.
         requirements: Packages that this case needs in every environment, as requirement strings.
         timeout: Seconds that one capture of this case may take.
     """
@@ -108,6 +111,7 @@ class Case:
     generate: int = 0
     load: Mapping[str, Any] = field(default_factory=dict)
     variants: Variants = UNCHANGED
+    within: tuple[Option, ...] | None = None
     requirements: tuple[str, ...] = ()
     timeout: int = 900
 

@@ -11,10 +11,9 @@ from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison
 from matrix.noise import Floor
 from matrix.plan import Job
-from matrix.spec import Known, Spec, matches
+from matrix.spec import Known, Spec, Stage, matches
 
 Verdict = Literal["identical", "noise", "drift", "unstable", "error", "missing"]
-Stage = Literal["load", "tokens", "config", "parameters", "buffers", "activations", "logits", "generation"]
 
 _BROKEN: frozenset[CellStatus] = frozenset({"crashed", "timed_out"})
 
@@ -114,7 +113,8 @@ def expected(judged: Judgement, spec: Spec) -> Judgement:
 
 def fits(known: Known, judged: Judgement) -> bool:
     """Whether a known verdict is exactly what was found."""
-    return concerns(known, judged) and known.verdict == judged.verdict and known.where in {None, judged.where}
+    place = known.where in {None, judged.where} and known.stage in {None, judged.stage}
+    return concerns(known, judged) and known.verdict == judged.verdict and place
 
 
 def concerns(known: Known, judged: Judgement) -> bool:

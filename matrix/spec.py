@@ -16,13 +16,16 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from matrix import table
-from matrix.case import UNCHANGED, Case, Variants
+from matrix.case import UNCHANGED, Case, Option, Variants
 from matrix.errors import SpecError
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Stage = Literal["load", "tokens", "config", "parameters", "buffers", "activations", "logits", "generation"]
+"""Where a difference may start, in the order in which one causes the next."""
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "spec.toml"
@@ -53,14 +56,20 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A verdict that is expected: it does not fail a run, and its absence is reported."""
+    """A verdict that is expected: it does not fail a run, and its absence is reported.
+
+    With `within` it speaks of variants of one cell that are compared along that option, else of a cell against the
+    baseline's.
+    """
 
     case: str
     cells: Mapping[str, str]
     verdict: Literal["noise", "drift", "unstable", "error", "missing"]
     reason: str
+    stage: Stage | None = None
     where: str | None = None
     variant: Mapping[str, str] = field(default_factory=dict)
+    within: Option | None = None
     link: str | None = None
 
 
@@ -77,6 +86,7 @@ class Profile:
 class Spec:
     """A whole matrix: axes, baseline, variants, cases and what is expected of them.
 
+    `within` names options along which the variants of one cell are compared, unless a case says otherwise.
     `requirements` are packages that every environment holds beside the axes' and the cases' own; `cells`, where it
     names any, are the ids of the only cells that run beside the baseline's.
     """
@@ -85,6 +95,7 @@ class Spec:
     axes: Mapping[str, Axis]
     baseline: Mapping[str, str] = field(default_factory=dict)
     variants: Variants = DEFAULT_VARIANTS
+    within: tuple[Option, ...] = ()
     case: tuple[Case, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     known: tuple[Known, ...] = ()

@@ -61,7 +61,8 @@ def from_pretrained(job):
     """One load with the case's and the variant's options; missing weights are drawn from a fixed seed."""
     case, variant, checkpoint = job["case"], job["variant"], job["checkpoint"]
     options = {"trust_remote_code": case["trust_remote_code"], "local_files_only": True}
-    options[dtype_option()] = getattr(torch, variant["dtype"])
+    if variant["dtype"] != "default":
+        options[dtype_option()] = getattr(torch, variant["dtype"])
     if variant["attention"] != "default":
         options["attn_implementation"] = variant["attention"]
     if checkpoint["file"]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from matrix.cell import Cell
-from matrix.judge import QUIET, Judgement, Stage, Verdict
+from matrix.judge import QUIET, Judgement, Verdict
 from matrix.plan import Job
-from matrix.spec import Known
+from matrix.spec import Known, Stage
 from matrix.verdicts import Verdicts
 
 

@@ -6,8 +6,8 @@ from matrix import findings, plan
 from matrix.capture import Capture
 from matrix.cell import Cell
 from matrix.findings import Finding
-from matrix.judge import Judgement, Side, Stage, Verdict
-from matrix.spec import Spec
+from matrix.judge import Judgement, Side, Verdict
+from matrix.spec import Spec, Stage
 from tests.matrix.builders import small_spec
 
 NO_CAPTURE: Capture | None = None
