@@ -80,6 +80,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def corpus(session: nox.Session) -> None:
+    """Score the tool on real releases whose truth is known: `nox -s corpus -- --help`."""
+    run_python(session, "engine", "-m", "tests.corpus", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and types."""
     run_python(session, "lint", "-m", "ruff", "check")

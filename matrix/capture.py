@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +53,21 @@ class TensorState:
     persistent: bool
     alias: str | None
 
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a capture could not be completed."""
+    """Why a capture could not be completed; a `transient` failure (too little memory) may go better the next time."""
 
     stage: str
     type: str
     message: str
     traceback: str
+    transient: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ class Capture:
         buffers: In the model's order.
         outputs: Name → dtype, shape and digest of each stored tensor.
         generated: The greedy tokens, [batch][new tokens].
+        margins: How far the best score lay above the second best at each of them; empty when that was not recorded.
         cost: Stage → seconds and peak bytes.
         warnings: Messages of Python and of transformers.
     """
@@ -102,6 +110,7 @@ class Capture:
     buffers: tuple[TensorState, ...]
     outputs: Mapping[str, Mapping[str, Any]]
     generated: Rows
+    margins: tuple[tuple[float, ...], ...]
     cost: Mapping[str, Mapping[str, float]]
     warnings: tuple[str, ...]
 
@@ -148,6 +157,7 @@ def read(folder: Path) -> Capture | None:
         buffers=_states(content.get("buffers", ())),
         outputs=content.get("tensors", {}),
         generated=_rows(content.get("generated", ())),
+        margins=tuple(tuple(map(float, row)) for row in content.get("margins", ())),
         cost=content.get("cost", {}),
         warnings=tuple(content.get("warnings", ())),
     )
@@ -160,7 +170,7 @@ def read_tokens(folder: Path) -> Tokens | None:
 
 
 def _failure(stage: str, error: Mapping[str, Any]) -> Failure:
-    return Failure(stage=stage, **{name: error[name] for name in ("type", "message", "traceback")})
+    return Failure(stage=stage, **{name: error[name] for name in ("type", "message", "traceback", "transient")})
 
 
 def _tokens(lists: Mapping[str, Any] | None) -> Tokens | None:

@@ -8,11 +8,15 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from matrix.capture import Capture, TensorState
+from matrix.layout import relaid
 from matrix.metrics import Difference, compare, first_difference
 from matrix.tensorfile import TensorFile
 
 Kind = Literal["parameters", "buffers"]
-Change = Literal["changed", "added", "removed", "renamed", "retied", "persistence"]
+Change = Literal["changed", "added", "removed", "renamed", "relaid", "retied", "persistence"]
+
+States = Mapping[str, TensorState]
+Contents = tuple[Mapping[str, str], Mapping[str, str]]
 
 BOOKKEEPING = frozenset(
     {
@@ -77,8 +81,9 @@ class StateChange:
 
     Attributes:
         kind: Parameters or buffers.
-        change: `renamed` has the same bytes under another name; `retied` shares its memory with another tensor;
-            `persistence` is saved by one side only.
+        change: `renamed` has the same bytes under another name; `relaid` is made of the baseline's values in another
+            layout (fused, split or transposed); `retied` shares its memory with other tensors; `persistence` is saved
+            by one side only.
         baseline: The tensor on the baseline's side, or None.
         candidate: The tensor on the candidate's side, or None.
         difference: Metrics, where both sides' values were captured and have one shape.
@@ -135,45 +140,75 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def changed_state(baseline: Capture, candidate: Capture) -> Iterator[StateChange]:
+def changed_state(baseline: Capture, candidate: Capture, contents: Contents = ({}, {})) -> Iterator[StateChange]:
     """Every parameter, then every buffer, that is not the same on both sides.
+
+    Args:
+        baseline: The capture that is taken as right.
+        candidate: The capture that is compared with it.
+        contents: (baseline's, candidate's) name → digest of the values as a multiset, where a closer look took them:
+            then tensors that were only laid out anew are told from those that came and went.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    yield from _state_of("parameters", baseline, candidate)
-    yield from _state_of("buffers", baseline, candidate)
+    yield from _state_of("parameters", baseline, candidate, contents)
+    yield from _state_of("buffers", baseline, candidate, contents)
 
 
-def _state_of(kind: Kind, baseline: Capture, candidate: Capture) -> Iterator[StateChange]:
+def _state_of(kind: Kind, baseline: Capture, candidate: Capture, contents: Contents) -> Iterator[StateChange]:
     a = {state.name: state for state in getattr(baseline, kind)}
     b = {state.name: state for state in getattr(candidate, kind)}
-    new: dict[tuple[str, tuple[int, ...]], list[TensorState]] = {}
-    for name, state in b.items():
-        if name not in a:
-            new.setdefault((state.sha256, state.shape), []).append(state)
-    moved: set[str] = set()
-    for name, old in a.items():
-        if name in b:
-            yield from _pair(kind, old, b[name], baseline, candidate)
-        elif twins := new.get((old.sha256, old.shape)):
-            moved.add(twins[0].name)
-            yield StateChange(kind=kind, change="renamed", baseline=old, candidate=twins.pop(0))
-        else:
-            yield StateChange(kind=kind, change="removed", baseline=old, candidate=None)
-    for name, state in b.items():
-        if name not in a and name not in moved:
+    twins = _renamed(a, b)
+    common = {name for name in a if name in b and (kind == "buffers" or a[name].shape == b[name].shape)}
+    old = [a[name] for name in a if name not in common and name not in twins]
+    new = [b[name] for name in b if name not in common and name not in twins.values()]
+    moved, ties = relaid(old, new, contents), (_ties(a), _ties(b))
+    for name, state in a.items():
+        if name in twins:
+            yield StateChange(kind=kind, change="renamed", baseline=state, candidate=b[twins[name]])
+        elif name in b and name not in moved:
+            same = ties[0][name] == ties[1][name]
+            yield from _pair(kind, state, b[name], (baseline, candidate), same_ties=same)
+        elif name not in b and name not in moved:
+            yield StateChange(kind=kind, change="removed", baseline=state, candidate=None)
+    for state in new:
+        if state.name in moved:
+            yield StateChange(kind=kind, change="relaid", baseline=None, candidate=state)
+        elif state.name not in a:
             yield StateChange(kind=kind, change="added", baseline=None, candidate=state)
 
 
-def _pair(kind: Kind, a: TensorState, b: TensorState, baseline: Capture, candidate: Capture) -> Iterator[StateChange]:
+def _renamed(a: States, b: States) -> dict[str, str]:
+    """Old name → new name of tensors with the same bytes and shape."""
+    new: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for name in b:
+        if name not in a:
+            new.setdefault((b[name].sha256, b[name].shape), []).append(name)
+    found = {}
+    for name, old in a.items():
+        if name not in b and (twins := new.get((old.sha256, old.shape))):
+            found[name] = twins.pop(0)
+    return found
+
+
+def _pair(
+    kind: Kind, a: TensorState, b: TensorState, sides: tuple[Capture, Capture], *, same_ties: bool
+) -> Iterator[StateChange]:
     if (a.sha256, a.dtype, a.shape) != (b.sha256, b.dtype, b.shape):
-        difference = _values(a, b, baseline, candidate)
-        yield StateChange(kind=kind, change="changed", baseline=a, candidate=b, difference=difference)
-    elif a.alias != b.alias:
+        yield StateChange(kind=kind, change="changed", baseline=a, candidate=b, difference=_values(a, b, *sides))
+    elif not same_ties:
         yield StateChange(kind=kind, change="retied", baseline=a, candidate=b)
     elif a.persistent != b.persistent:
         yield StateChange(kind=kind, change="persistence", baseline=a, candidate=b)
+
+
+def _ties(states: States) -> dict[str, frozenset[str]]:
+    """Every name that shares a tensor's memory, its own included: which of them comes first says nothing."""
+    groups: dict[str, list[str]] = {}
+    for name, state in states.items():
+        groups.setdefault(state.alias or name, []).append(name)
+    return {name: group for names in groups.values() for group in [frozenset(names)] for name in names}
 
 
 def _values(a: TensorState, b: TensorState, baseline: Capture, candidate: Capture) -> Difference | None:

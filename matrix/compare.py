@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matrix.capture import Capture
+from matrix.case import Option
 from matrix.changes import (
     Change,
     ConfigChange,
+    Contents,
     Kind,
     StateChange,
     TokenChange,
@@ -37,6 +40,7 @@ class Comparison:
         newly_missing: Parameters that only the candidate's load did not find in the checkpoint, or found to have
             another shape, and that differ.
         generation: Index of the first greedy token that differs.
+        margin: How far the baseline's best score lay above its second best there; None where it was not recorded.
         same_cpu: Whether both captures come from the same CPU with the same instruction set, and the same GPU if any.
     """
 
@@ -51,6 +55,7 @@ class Comparison:
     nonfinite: tuple[int, int]
     newly_missing: tuple[str, ...]
     generation: int | None
+    margin: float | None
     same_cpu: bool
 
     def changes(self, kind: Kind, *which: Change) -> list[StateChange]:
@@ -67,14 +72,26 @@ class Comparison:
 
 _PROCESSOR = ("cpu", "cpu_capability", "cuda")
 
+_WANTED: Mapping[Option | None, str] = {"attention": "attention implementation"}
+"""The config key that differs because an option does."""
 
-def compare_captures(baseline: Capture, candidate: Capture, *, same_ids: bool = False) -> Comparison:
+
+def compare_captures(
+    baseline: Capture,
+    candidate: Capture,
+    *,
+    same_ids: bool = False,
+    within: Option | None = None,
+    contents: Contents = ({}, {}),
+) -> Comparison:
     """Compare two complete captures, cheapest facts first; equal digests are never read.
 
     Args:
         baseline: The capture that is taken as right.
         candidate: The capture that is compared with it.
         same_ids: Whether the candidate was given the baseline's ids, so that no tokenizer is to be compared.
+        within: The option that differs on purpose, between two variants of one cell.
+        contents: (baseline's, candidate's) digests of values as multisets, where a closer look took them.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
@@ -85,21 +102,36 @@ def compare_captures(baseline: Capture, candidate: Capture, *, same_ids: bool = 
     # other ids may well be more or fewer of them: the last position exists on both sides all the same
     comparable = (a[0], *a[2:]) == (b[0], *b[2:]) if other_ids and len(a) == len(b) == RANK else a == b
     dtypes = baseline.outputs["logits"]["dtype"], candidate.outputs["logits"]["dtype"]
-    state = tuple(changed_state(baseline, candidate))
+    state = tuple(changed_state(baseline, candidate, contents))
+    step = first_difference(baseline.generated, candidate.generated)
     return Comparison(
         tokens=tokens,
-        config=changed_config(baseline, candidate),
-        state=state,
+        config=tuple(change for change in changed_config(baseline, candidate) if change.key != _WANTED.get(within)),
+        state=tuple(change for change in state if not (within == "dtype" and _is_cast(change))),
         uninitialised=(baseline.uninitialised, candidate.uninitialised),
         undetermined=tuple(sorted({*baseline.missing_keys} & {*candidate.missing_keys})),
         outputs=compare_outputs(baseline, candidate, last_only=other_ids) if comparable else None,
         shapes=None if comparable else shapes,
-        dtypes=None if dtypes[0] == dtypes[1] else dtypes,
+        dtypes=None if dtypes[0] == dtypes[1] or within == "dtype" else dtypes,
         nonfinite=(_nonfinite(baseline), _nonfinite(candidate)),
         newly_missing=_newly_missing(baseline, candidate, state),
-        generation=first_difference(baseline.generated, candidate.generated),
+        generation=step,
+        margin=None if step is None else _margin(baseline, candidate, step),
         same_cpu=all(baseline.environment.get(k) == candidate.environment.get(k) for k in _PROCESSOR),
     )
+
+
+def _is_cast(change: StateChange) -> bool:
+    """Whether a parameter only has another dtype: corrected float64 tells whether its values were rounded as asked."""
+    a, b = change.baseline, change.candidate
+    return change.kind == "parameters" and bool(a and b and a.shape == b.shape and a.dtype != b.dtype)
+
+
+def _margin(baseline: Capture, candidate: Capture, step: int) -> float | None:
+    """The smallest of the baseline's margins among the rows whose tokens part at one step."""
+    rows = zip(baseline.generated, candidate.generated, baseline.margins, strict=False)
+    parting = [margins[step] for a, b, margins in rows if first_difference(a, b) == step and step < len(margins)]
+    return min(parting, default=None)
 
 
 def _nonfinite(side: Capture) -> int:

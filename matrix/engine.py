@@ -72,7 +72,7 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
             next_step="give at least two values of one axis, oldest first",
         )
     work = Work(plan=plan(spec), sources=sources, locks=lock(plan(spec).cells, state), state=state)
-    tasks = {cell: work.tasks(cell, work.plan.jobs) for cell in work.plan.cells}
+    tasks = {cell: work.tasks(cell, (*work.plan.jobs, *work.plan.repeats)) for cell in work.plan.cells}
     keys = {cell.id: [task.key for task in todo] for cell, todo in tasks.items()}
     if not options.fresh and (same := runs.unchanged(state, spec, keys, options.run_id)):
         return same
@@ -80,7 +80,8 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
     run.write()
     outcomes = capture(run, work, tasks, options)
     outcomes += capture(run, work, _same_ids(run, work), options, again=True)
-    if not any(done.status == "captured" for done in outcomes):
+    outcomes += capture(run, work, _evidence(run, work), options, again=True)
+    if not any(done.status == "captured" and not done.is_repeat for done in outcomes):
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
         )
@@ -168,6 +169,14 @@ def _same_ids(run: Run, work: Work) -> dict[Cell, list[Task]]:
                 same = request.same_ids(job, baseline.lists)
                 again.setdefault(cell, []).extend(work.tasks(cell, [same]))
     return again
+
+
+def _evidence(run: Run, work: Work) -> dict[Cell, list[Task]]:
+    """Where bits differ, or parameters come and go: a closer look in both cells."""
+    # reading logits needs numpy, which a run that finds nothing new does without
+    from matrix import evidence  # noqa: PLC0415
+
+    return {cell: work.tasks(cell, jobs) for cell, jobs in evidence.wanted(run).items()}
 
 
 def _failures(work: Work) -> list[EnvironmentFailure]:

@@ -7,10 +7,12 @@ from typing import Literal, cast
 
 from matrix import wording
 from matrix.capture import Capture, Failure
+from matrix.case import Option
 from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison
-from matrix.noise import Floor
+from matrix.noise import Rounding
 from matrix.plan import Job
+from matrix.repeats import disagreement
 from matrix.spec import Known, Spec, Stage, matches
 
 Verdict = Literal["identical", "noise", "drift", "unstable", "error", "missing"]
@@ -23,13 +25,17 @@ QUIET: frozenset[Verdict] = frozenset({"identical", "noise"})
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One side of a comparison: the cell, what became of it and at which stage, and its capture if there is one."""
+    """One side of a comparison: the cell, what became of it and at which stage, and its capture if there is one.
+
+    `repeat` is what a second load in another process saw of the same case, complete or not.
+    """
 
     cell: Cell
     status: CellStatus
     reason: str | None
     capture: Capture | None
     stage: str | None = None
+    repeat: Capture | None = None
 
     @property
     def captured(self) -> Capture | None:
@@ -51,13 +57,15 @@ class Judgement:
         baseline: The side that is taken as right.
         candidate: The side that is judged.
         comparison: What differs; None when a side has no complete capture.
-        floor: The noise floor that the verdict rests on, where one applies.
+        rounding: What is known about rounding, where bits differ and both cells had a closer look.
         verdict: By severity.
         stage: The earliest stage that differs and could have caused the rest.
         where: The tensor, config key or position it differs at.
         summary: One sentence.
         notes: Facts that change nothing about the verdict.
         known: The spec's entry that expects exactly this, if any.
+        within: The option that differs, where both sides are variants of one cell.
+        against: Then, the baseline side's job.
         same_ids: The same job with the baseline's ids, where the tokens differ.
     """
 
@@ -67,11 +75,13 @@ class Judgement:
     verdict: Verdict
     summary: str
     comparison: Comparison | None = None
-    floor: Floor | None = None
+    rounding: Rounding | None = None
     stage: Stage | None = None
     where: str | None = None
     notes: tuple[str, ...] = ()
     known: Known | None = None
+    within: Option | None = None
+    against: Job | None = None
     same_ids: Judgement | None = None
 
     @property
@@ -82,28 +92,41 @@ class Judgement:
         return self.verdict not in QUIET and (self.known is None or beneath)
 
 
-def judge(job: Job, baseline: Side, candidate: Side, comparison: Comparison | None, floor: Floor | None) -> Judgement:
+def judge(bare: Judgement, comparison: Comparison | None, rounding: Rounding | None = None) -> Judgement:
     """Judge one candidate against the baseline.
 
     Args:
-        job: What was captured.
-        baseline: The side that is taken as right.
-        candidate: The side that is judged.
+        bare: The two sides, and what was captured.
         comparison: None when a side has no complete capture.
-        floor: The noise floor, where something other than transformers differs between the cells; else None, and
-            different bits are never noise.
+        rounding: What is known about rounding; None where bits do not differ, and then nothing is noise.
     """
-    bare = Judgement(job=job, baseline=baseline, candidate=candidate, verdict="missing", summary="")
+    if torn := _torn(bare):
+        return torn
     if comparison is None:
         return _incomplete(bare)
-    judged = replace(bare, comparison=comparison, notes=tuple(wording.notes(comparison)))
+    judged = replace(bare, comparison=comparison, notes=tuple(wording.notes(comparison)), rounding=rounding)
     # an axis may well choose the instruction set: then that is what is compared
-    if not comparison.same_cpu and baseline.cell.environ == candidate.cell.environ:
+    if not comparison.same_cpu and bare.baseline.cell.environ == bare.candidate.cell.environ:
         return replace(judged, summary="the captures come from different CPUs, whose bits cannot be compared")
-    for rule in (_uninitialised, _tokens, _same, _undetermined, _noise):
-        if verdict := rule(judged, comparison, floor):
+    for rule in (_uninitialised, _restless, _tokens, _same, _undetermined, _noise):
+        if verdict := rule(judged, comparison):
             return verdict
     return _drift(judged, comparison)
+
+
+def start(
+    job: Job, baseline: Side, candidate: Side, within: Option | None = None, against: Job | None = None
+) -> Judgement:
+    """A judgement before anything is judged."""
+    return Judgement(
+        job=job,
+        baseline=baseline,
+        candidate=candidate,
+        verdict="missing",
+        summary="",
+        within=within,
+        against=against,
+    )
 
 
 def expected(judged: Judgement, spec: Spec) -> Judgement:
@@ -121,6 +144,8 @@ def concerns(known: Known, judged: Judgement) -> bool:
     """Whether a known verdict speaks about this case, variant and cell, whatever was found there."""
     variant = asdict(judged.job.variant)
     chosen = all(str(variant.get(name)) == value for name, value in known.variant.items())
+    if known.within != judged.within:
+        return False
     return known.case == judged.job.case.name and chosen and matches(known.cells, judged.candidate.cell.axes)
 
 
@@ -150,7 +175,7 @@ def _stage(stage: str | None) -> Stage | None:
     return "parameters" if stage == "state" else cast("Stage | None", stage)
 
 
-def _uninitialised(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
+def _uninitialised(judged: Judgement, comparison: Comparison) -> Judgement | None:
     baseline, candidate = comparison.uninitialised
     side = judged.candidate if candidate else judged.baseline
     if not (candidate or baseline) or not side.captured:
@@ -167,16 +192,37 @@ def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") 
     return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
 
 
-def _tokens(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
+def _torn(bare: Judgement) -> Judgement | None:
+    """Unstable: one side loads in one process and not in another."""
+    for side, whose in ((bare.candidate, ""), (bare.baseline, " in the baseline")):
+        failed = side.failure or (side.repeat.failure if side.repeat else None)
+        loads = (side.captured, side.repeat and side.repeat.status == "captured")
+        if failed and not failed.transient and any(loads):
+            text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
+            return replace(bare, verdict="unstable", stage=_stage(failed.stage), where=failed.type, summary=text)
+    return None
+
+
+def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
+    """Unstable: one side does not agree with itself."""
+    for side, whose in ((judged.candidate, ""), (judged.baseline, " in the baseline")):
+        repeat = side.repeat if side.repeat and side.repeat.status == "captured" else None
+        if side.captured and (found := disagreement(side.captured, repeat)):
+            text = f"{found.text}{whose}; in this load {wording.distance(comparison)}"
+            return replace(judged, verdict="unstable", stage=found.stage, where=found.where, summary=text)
+    return None
+
+
+def _tokens(judged: Judgement, comparison: Comparison) -> Judgement | None:
     change = comparison.tokens
     # a list that one tokenizer makes and the other leaves to the model's default is judged by the logits
-    if change and (change.list == "input_ids" or not _same(judged, comparison, None)):
+    if change and (change.list == "input_ids" or not _same(judged, comparison)):
         where = f"{change.list}[{change.row}, {change.position}]"
         return replace(judged, verdict="drift", stage="tokens", where=where, summary=wording.tokens(change))
     return None
 
 
-def _same(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
+def _same(judged: Judgement, comparison: Comparison) -> Judgement | None:
     """The same state, the same bits wherever the attention mask lets the model look, and the same greedy tokens."""
     outputs = comparison.outputs
     if comparison.shapes or comparison.dtypes or comparison.generation is not None:
@@ -187,7 +233,7 @@ def _same(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgeme
     return replace(judged, verdict="identical", summary=text)
 
 
-def _undetermined(judged: Judgement, comparison: Comparison, _: Floor | None) -> Judgement | None:
+def _undetermined(judged: Judgement, comparison: Comparison) -> Judgement | None:
     """The difference starts at a parameter that no checkpoint decides: the case, not a release, is at fault."""
     drawn = [change.name for change in comparison.changes("parameters") if change.name in comparison.undetermined]
     if not drawn or comparison.config or drawn[0] != comparison.changes("parameters")[0].name:
@@ -197,24 +243,36 @@ def _undetermined(judged: Judgement, comparison: Comparison, _: Floor | None) ->
     return replace(judged, verdict="unstable", stage="parameters", where=drawn[0], summary=text)
 
 
-def _noise(judged: Judgement, comparison: Comparison, floor: Floor | None) -> Judgement | None:
-    """Different bits of the same state and config, explained by rounding that was measured."""
-    outputs = comparison.outputs
-    explained = not (comparison.altered or comparison.config or comparison.dtypes or comparison.generation is not None)
-    if floor is None or outputs is None or not explained:
+def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
+    """Different bits of the same state, explained by rounding that was measured or proven."""
+    rounding = judged.rounding
+    if rounding is None or comparison.altered or comparison.dtypes or comparison.shapes or not _is_tie(judged):
         return None
-    k = floor.ratio(outputs.values.max_abs)
-    text = f"{wording.distance(comparison)}, {k:.2g} times the noise floor of {floor.max_abs:.2g} ({floor.source})"
-    if k <= floor.limit:
-        return replace(judged, floor=floor, verdict="noise", stage="logits", where="logits", summary=text)
-    stage, where = _cause(comparison)
-    return replace(judged, floor=floor, verdict="drift", stage=stage, where=where, summary=text)
+    text = f"{wording.distance(comparison)}{wording.rounding(judged.rounding, comparison)}"
+    floor, proof = rounding.floor, rounding.proof
+    largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
+    within = rounding.plausible and floor is not None and largest <= floor.reach and not comparison.config
+    if not within and not (proof and proof.vanishes):
+        return None
+    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text)
+
+
+def _is_tie(judged: Judgement) -> bool:
+    """Whether the greedy tokens are the same, or part where the two best scores lie closer than noise may move them."""
+    comparison, rounding = judged.comparison, judged.rounding
+    if comparison is None or comparison.generation is None:
+        return True
+    if comparison.margin is None or rounding is None:
+        return False
+    largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
+    # two scores may each move that far, towards each other
+    return comparison.margin <= 2 * max(largest, rounding.floor.reach if rounding.floor else 0.0)
 
 
 def _drift(judged: Judgement, comparison: Comparison) -> Judgement:
     stage, where = _cause(comparison)
     place = f"{where} {_PLACES[stage]}; " if stage in _PLACES else ""
-    text = f"{place}{wording.distance(comparison)}"
+    text = f"{place}{wording.distance(comparison)}{wording.rounding(judged.rounding, comparison)}"
     return replace(judged, verdict="drift", stage=stage, where=where, summary=text)
 
 

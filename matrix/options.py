@@ -7,17 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from packaging.version import InvalidVersion, Version
 
 from matrix import spec as specs
 from matrix import table
-from matrix.case import Case, Variants
+from matrix.case import Case, Option, Variants
 from matrix.cell import id_part
 from matrix.errors import SpecError
 from matrix.plan import requirements, shard
-from matrix.spec import Axis, Spec
+from matrix.spec import Axis, AxisKind, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,10 @@ class Options:
     case: tuple[str, ...] = ()
     dtype: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    device: tuple[str, ...] = ()
+    threads: tuple[int, ...] = ()
+    within: tuple[Option, ...] = ()
+    axis: tuple[str, ...] = ()
     cell: tuple[str, ...] = ()
     baseline: str | None = None
     profile: str | None = None
@@ -61,10 +65,13 @@ def apply(options: Options, spec: Spec) -> Spec:
         spec = specs.apply(spec, options.profile)
     spec = _with_cases(options, spec)
     spec = _with_axes(options, spec)
-    chosen = Variants(dtype=options.dtype or None, attention=options.attention or None)  # type: ignore[arg-type]
-    cases = tuple(replace(case, variants=chosen.over(case.variants)) for case in spec.case)
+    chosen = Variants(**{option: getattr(options, option) or None for option in get_args(Option)})
+    cases = tuple(
+        replace(case, variants=chosen.over(case.variants), within=options.within or case.within) for case in spec.case
+    )
+    spec = replace(spec, case=cases, variants=chosen.over(spec.variants), within=options.within or spec.within)
     # through the parser once more, so that the command line is checked as strictly as the file
-    return specs.parse(table.write(replace(spec, case=cases, variants=chosen.over(spec.variants))))
+    return specs.parse(table.write(spec))
 
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
@@ -104,12 +111,22 @@ def _own_case(options: Options, checkpoint: str) -> Case:
 
 def _with_axes(options: Options, spec: Spec) -> Spec:
     axes = dict(spec.axes)
-    for name, values in (("transformers", options.transformers), ("torch", options.torch)):
+    further = [_axis(text) for text in options.axis]
+    for name, values in (("transformers", options.transformers), ("torch", options.torch), *further):
         if values:
             ordered = _oldest_first(values)
-            axes[name] = replace(axes[name], values=ordered) if name in axes else Axis(values=ordered)
+            kind: AxisKind = "python" if name == "python" else "requirement"
+            axes[name] = replace(axes[name], values=ordered) if name in axes else Axis(values=ordered, kind=kind)
     baseline = {name: value for name, value in spec.baseline.items() if value in axes[name].values}
     return _with_baseline(options, replace(spec, axes=axes, baseline=baseline, cells=options.cell or spec.cells))
+
+
+def _axis(text: str) -> tuple[str, tuple[str, ...]]:
+    """`tokenizers=0.21.0,0.21.4` as a name and its values."""
+    name, _, values = text.partition("=")
+    if not name or not values:
+        raise SpecError("--axis is not NAME=VALUE,VALUE", given=text, allowed="such as tokenizers=0.21.0,0.21.4")
+    return name, tuple(values.split(","))
 
 
 def _oldest_first(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -181,9 +198,29 @@ def _the_matrix(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="the cell that the others are compared with, or one of its values, such as transformers-4.57.6",
     )
-    axes.add_argument("--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64")
+    axes.add_argument(
+        "--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64, default"
+    )
     axes.add_argument(
         "--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses"
+    )
+    axes.add_argument("--device", nargs="+", default=(), metavar="D", help="cpu, cuda, cuda:1, …")
+    axes.add_argument("--threads", nargs="+", type=int, default=(), metavar="N", help="intra-op threads of torch")
+    axes.add_argument(
+        "--within",
+        nargs="+",
+        default=(),
+        choices=get_args(Option),
+        metavar="OPTION",
+        help="also compare the variants inside each cell along dtype, attention, device or threads, with the first"
+        " value as baseline",
+    )
+    axes.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=V,V",
+        help="one more axis: a package such as tokenizers=0.21.0,0.21.4, or python=3.11,3.12",
     )
 
 

@@ -38,6 +38,11 @@ class Outcome:
     reason: str | None = None
     stage: str | None = None
 
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it is about a second load, which shows nothing by itself."""
+        return self.id.endswith("@repeat")
+
 
 def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task], settled: Sequence[Outcome] = ()) -> bool:
     """Write a cell's request; True when every capture exists already, and the cell is then complete.

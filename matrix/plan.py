@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from matrix.case import Case, Variant
 from matrix.cell import Cell
@@ -23,6 +24,8 @@ IMPLIED_REQUIREMENTS = {
 """What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
 
 
+Take = Literal["main", "repeat", "evidence"]
+
 SAME_IDS = "@baseline-ids"
 """Marks the capture of a text case that was given the baseline's ids."""
 
@@ -34,17 +37,24 @@ class Job:
     Attributes:
         case: With all its inputs filled in.
         variant: The options inside the cell.
+        take: `repeat` is loaded once more, in a process of its own; `evidence` is a closer look at where bits differ.
         same_ids: Whether the case's text was replaced by the ids that the baseline's tokenizer made of it.
+        through: Of evidence, the coarser variant whose rounded parameters are taken.
     """
 
     case: Case
     variant: Variant
+    take: Take = "main"
     same_ids: bool = False
+    through: Variant | None = None
 
     @property
     def id(self) -> str:
         """Such as `llama-tiny/float32-eager`; also the capture's folder inside a cell's folder."""
-        return f"{self.case.name}/{self.variant.id}{SAME_IDS if self.same_ids else ''}"
+        marks = [SAME_IDS] if self.same_ids else []
+        marks += [f"@{self.take}"] if self.take != "main" else []
+        marks += [f"@through-{self.through.id}"] if self.through else []
+        return f"{self.case.name}/{self.variant.id}{''.join(marks)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +67,27 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that a run is going to do, in the order of the spec."""
+    """Everything that a run is going to do, in the order of the spec.
+
+    Attributes:
+        cells: What is built and probed.
+        skipped: What the spec excludes.
+        jobs: What every cell captures.
+        baseline: The cell that the others are compared with.
+    """
 
     cells: tuple[Cell, ...]
     skipped: tuple[Skip, ...]
     jobs: tuple[Job, ...]
     baseline: Cell
+
+    @property
+    def repeats(self) -> tuple[Job, ...]:
+        """What every cell loads once more: each case once per dtype and device, under its first other options."""
+        first: dict[tuple[str, str, str], Job] = {}
+        for job in self.jobs:
+            first.setdefault((job.case.name, job.variant.dtype, job.variant.device), replace(job, take="repeat"))
+        return tuple(first.values())
 
 
 def plan(spec: Spec) -> Plan:

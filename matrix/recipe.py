@@ -1,7 +1,8 @@
 """Tiny checkpoints as recipes: a config, maybe code, and a seed from which every weight follows.
 
 A recipe is a folder with `config.json`, `weights.toml` and any small files that belong to the checkpoint. Writing it
-gives a checkpoint folder with the same bytes on every machine, so a repository can ship checkpoints as text.
+gives a checkpoint folder with the same bytes on every machine, so a repository can ship checkpoints as text. A recipe
+may inherit from another one and say only what it changes.
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 import sys
 import tempfile
-from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from matrix import table
 from matrix.errors import CheckpointError, SpecError
+from matrix.weights import Entry, Tensor, expand, names, safetensors
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,21 +29,9 @@ else:
 WEIGHTS_FILE = "weights.toml"
 CONFIG_FILE = "config.json"
 TENSOR_FILE = "model.safetensors"
-LAYER = "{layer}"
-FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 # Relative POSIX path -> bytes of a checkpoint's file.
 Contents: TypeAlias = Mapping[str, bytes]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One float32 tensor: its values are uniform in [center - width, center + width)."""
-
-    name: str
-    shape: tuple[int, ...]
-    width: float
-    center: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,21 +44,37 @@ class Recipe:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """One line of the [tensors] table; `{layer}` in its key stands for every layer."""
+class _Edit:
+    """One change of a file's text: `old`, which occurs exactly once, becomes `new`."""
 
-    shape: tuple[int, ...]
-    width: float
-    center: float = 0.0
+    file: str
+    old: str
+    new: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Weights:
-    """The whole of `weights.toml`."""
+    """The whole of `weights.toml`.
 
-    seed: int
-    tensors: Mapping[str, _Entry]
-    layers: int = 0
+    Attributes:
+        seed: What every value follows from; the base's when absent.
+        layers: How often `{layer}` is repeated; the base's when absent.
+        base: Another recipe's folder, relative to this one, whose files and tensors are inherited.
+        drop: Inherited tensors, by name or `{layer}` pattern, that the checkpoint lacks.
+        tensors: Added to the inherited ones, or in place of them.
+        config: Keys laid over the top level of `config.json`.
+        without: Keys taken out of `config.json`.
+        edit: Changes of files, inherited ones above all, in order.
+    """
+
+    seed: int | None = None
+    layers: int | None = None
+    base: str | None = None
+    drop: tuple[str, ...] = ()
+    tensors: Mapping[str, Entry] = dataclasses.field(default_factory=dict)
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    edit: tuple[_Edit, ...] = ()
 
 
 def is_recipe(folder: Path) -> bool:
@@ -79,15 +83,28 @@ def is_recipe(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Recipe:
-    """Read a recipe and the bytes of the files it carries, so that later edits of the folder do not matter.
+    """Read a recipe, what it inherits and the bytes of its files, so that later edits of a folder do not matter.
 
     Raises:
-        CheckpointError: `weights.toml` or `config.json` is missing, `weights.toml` is not TOML, has an unknown key or
-            describes a tensor that cannot be made, or the folder already holds a `model.safetensors`.
+        CheckpointError: `weights.toml` or `config.json` is missing, `weights.toml` is not TOML, has an unknown key,
+            describes a tensor that cannot be made or changes what is not there, a folder already holds a
+            `model.safetensors`, or a base is missing or inherits from the recipe itself.
     """
-    path = folder / WEIGHTS_FILE
-    weights = _weights(path)
-    return Recipe(seed=weights.seed, tensors=tuple(_tensors(weights, path)), files=_files(folder))
+    chain = _chain(folder)
+    seed = _last(weights.seed for _, weights in chain)
+    if seed is None:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE} gives no seed", next_step="add a seed, or a base that has one")
+    layers = _last(weights.layers for _, weights in chain) or 0
+    tensors: dict[str, Tensor] = {}
+    files: Contents = {}
+    for level, weights in chain:
+        tensors = _tensors(weights, tensors, layers, str(level / WEIGHTS_FILE))
+        files = _changed(weights, {**files, **_files(level)}, level)
+    if not tensors:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} describes no tensor", next_step="add the model's weights to its [tensors] table"
+        )
+    return Recipe(seed=seed, tensors=tuple(tensors.values()), files=files)
 
 
 def write(recipe: Recipe, target: Path) -> None:
@@ -118,47 +135,8 @@ def digest(recipe: Recipe) -> str:
     return sha.hexdigest()
 
 
-def values(tensor: Tensor, seed: int) -> array[float]:
-    """Return a tensor's values in row-major order, as C floats (float32).
-
-    SHAKE-256 (FIPS 202) of the text `seed/name` is read as little-endian uint32 words. The top 24 bits of a word
-    times 2**-24 are u in [0, 1), exact in float32; the value is `center + width * (2u - 1)`, computed in double and
-    rounded once to float32. No random generator of any library takes part and every step is fixed by FIPS 202 or
-    IEEE 754, so the bits are the same everywhere. A tensor's values do not depend on the other tensors.
-    """
-    words = array("I", hashlib.shake_256(f"{seed}/{tensor.name}".encode()).digest(4 * math.prod(tensor.shape)))
-    if sys.byteorder == "big":
-        words.byteswap()
-    center, width = tensor.center, tensor.width
-    # (word >> 8) * 2**-23 - 1 is 2u - 1, exact in double.
-    return array("f", [center + width * ((word >> 8) * 2.0**-23 - 1.0) for word in words])
-
-
-def safetensors(recipe: Recipe) -> bytes:
-    """Return the recipe's tensors in the safetensors format (https://github.com/huggingface/safetensors#format).
-
-    Eight bytes of little-endian header length, a JSON header padded with spaces to eight bytes, then the float32
-    tensors, sorted by name, without gaps.
-    """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    body = bytearray()
-    for tensor in sorted(recipe.tensors, key=lambda tensor: tensor.name):
-        start = len(body)
-        body += _little_endian(values(tensor, recipe.seed))
-        header[tensor.name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [start, len(body)]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + bytes(body)
-
-
-def _little_endian(floats: array[float]) -> bytes:
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tobytes()
-
-
 def _contents(recipe: Recipe) -> Contents:
-    return {**recipe.files, TENSOR_FILE: safetensors(recipe)}
+    return {**recipe.files, TENSOR_FILE: safetensors(recipe.tensors, recipe.seed)}
 
 
 def _holds(target: Path, contents: Contents) -> bool:
@@ -198,52 +176,88 @@ def _weights(path: Path) -> _Weights:
         raise CheckpointError(str(error)) from error
 
 
-def _tensors(weights: _Weights, path: Path) -> Iterator[Tensor]:
-    seen: set[str] = set()
-    for pattern, entry in weights.tensors.items():
-        _check(entry, f"{path}, tensor {pattern!r}")
-        for name in _names(pattern, weights.layers, path):
-            if name in seen:
-                raise CheckpointError(f"{path} describes one tensor twice", given=name, next_step="remove one of them")
-            seen.add(name)
-            yield Tensor(name=name, shape=entry.shape, width=entry.width, center=entry.center)
-    if not seen:
-        raise CheckpointError(f"{path} describes no tensor", next_step="add the model's weights to its [tensors] table")
+def _chain(folder: Path) -> list[tuple[Path, _Weights]]:
+    """The recipe and every base it inherits from, the outermost base first."""
+    chain = [(folder, _weights(folder / WEIGHTS_FILE))]
+    seen = {folder.resolve()}
+    while (base := chain[-1][1].base) is not None:
+        path, above = chain[-1][0] / WEIGHTS_FILE, chain[-1][0] / base
+        if above.resolve() in seen:
+            raise CheckpointError(f"{path} inherits from itself", given=f"base = {base!r}")
+        if not is_recipe(above):
+            raise CheckpointError(
+                f"{path} has a base that is no recipe",
+                given=f"base = {base!r}",
+                allowed=f"a folder with {WEIGHTS_FILE}, relative to {chain[-1][0]}",
+            )
+        seen.add(above.resolve())
+        chain.append((above, _weights(above / WEIGHTS_FILE)))
+    return chain[::-1]
 
 
-def _names(pattern: str, layers: int, path: Path) -> list[str]:
-    if LAYER not in pattern:
-        return [pattern]
-    if layers < 1:
+def _last(numbers: Iterable[int | None]) -> int | None:
+    return next((number for number in reversed([*numbers]) if number is not None), None)
+
+
+def _tensors(weights: _Weights, inherited: Mapping[str, Tensor], layers: int, where: str) -> dict[str, Tensor]:
+    dropped = [name for pattern in weights.drop for name in names(pattern, layers, where)]
+    if unknown := [name for name in dropped if name not in inherited]:
+        raise CheckpointError(f"{where} drops a tensor that it does not inherit", given=unknown[0], allowed=inherited)
+    kept = {name: tensor for name, tensor in inherited.items() if name not in dropped}
+    return {**kept, **expand(weights.tensors, layers, where)}
+
+
+def _changed(weights: _Weights, files: Contents, folder: Path) -> Contents:
+    """The files after this level's edits and config keys."""
+    if CONFIG_FILE not in files:
+        raise CheckpointError(f"the recipe {folder} has no {CONFIG_FILE}", next_step=f"add the model's {CONFIG_FILE}")
+    where = str(folder / WEIGHTS_FILE)
+    changed = dict(files)
+    for edit in weights.edit:
+        changed[edit.file] = _edited(edit, changed, where)
+    if weights.config or weights.without:
+        changed[CONFIG_FILE] = _configured(weights, changed[CONFIG_FILE], where)
+    return changed
+
+
+def _edited(edit: _Edit, files: Contents, where: str) -> bytes:
+    if edit.file not in files:
+        raise CheckpointError(f"{where} edits a file that is not there", given=edit.file, allowed=files)
+    content, old = files[edit.file], edit.old.encode()
+    # an empty text is everywhere
+    if (count := content.count(old)) != 1:
         raise CheckpointError(
-            f"{path}: {pattern!r} is repeated per layer, but there are no layers",
-            given=f"layers = {layers}",
-            next_step="set layers to the model's number of layers",
+            f"{where} edits a text that {edit.file} does not hold exactly once",
+            given=f"{count} times: {edit.old!r}",
+            next_step="give enough of the lines around it",
         )
-    return [pattern.replace(LAYER, str(layer)) for layer in range(layers)]
+    return content.replace(old, edit.new.encode())
 
 
-def _check(entry: _Entry, where: str) -> None:
-    if not entry.shape or min(entry.shape) < 1:
-        raise CheckpointError(f"{where} has a bad shape", given=list(entry.shape), allowed="whole numbers above 0")
-    if not entry.width >= 0 or not abs(entry.center) + entry.width <= FLOAT32_MAX:
-        raise CheckpointError(
-            f"{where} has values that float32 cannot hold",
-            given=f"center = {entry.center}, width = {entry.width}",
-            allowed="a width of 0 or more, and center plus width finite in float32",
-        )
+def _configured(weights: _Weights, content: bytes, where: str) -> bytes:
+    try:
+        config = json.loads(content)
+    except ValueError as error:
+        raise CheckpointError(f"{where} changes a {CONFIG_FILE} that is not JSON", given=error) from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{where} changes a {CONFIG_FILE} that is not a JSON object", given=type(config).__name__)
+    if unknown := [key for key in weights.without if key not in config]:
+        raise CheckpointError(f"{where} removes a key that {CONFIG_FILE} lacks", given=unknown[0], allowed=config)
+    kept = {key: value for key, value in config.items() if key not in weights.without}
+    try:
+        return json.dumps({**kept, **weights.config}, indent=2, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{where} has a [config] that is not JSON", given=error) from error
 
 
 def _files(folder: Path) -> Contents:
-    if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(f"the recipe {folder} has no {CONFIG_FILE}", next_step=f"add the model's {CONFIG_FILE}")
     if (folder / TENSOR_FILE).exists():
         raise CheckpointError(
             f"{folder} holds both {WEIGHTS_FILE} and {TENSOR_FILE}",
             next_step=f"remove {WEIGHTS_FILE} to use the stored weights, or {TENSOR_FILE} to use the recipe",
         )
-    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return {name.as_posix(): (folder / name).read_bytes() for name in names if _belongs(name)}
+    found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {name.as_posix(): (folder / name).read_bytes() for name in found if _belongs(name)}
 
 
 def _belongs(name: Path) -> bool:

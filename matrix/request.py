@@ -17,17 +17,21 @@ from matrix.cell import Cell
 from matrix.environment import Lock
 from matrix.errors import CheckpointError
 from matrix.machine import this_machine
-from matrix.plan import Job
+from matrix.plan import Job, Take
 from matrix.sources import Source
 from matrix.state import ROOT, State
 
 SCHEMA = 1
 PROBES = ROOT / "probes"
 HARNESS = PROBES / "harness.py"
-MODEL_PROBE = PROBES / "model.py"
+PROBE: Mapping[Take, str] = {"main": "model", "repeat": "model", "evidence": "evidence"}
+"""Which probe takes what: the name of its file."""
 
 INHERITED = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """Variables of the person's environment that reach a probe and can change its bits."""
+
+_EVIDENCE_LOADS = 3
+"""How many times evidence loads the model at most."""
 
 DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
 """The prompt of a case that gives no input and has a tokenizer."""
@@ -70,8 +74,10 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
     checkpoint, tokenizer = sources
     content: dict[str, Any] = {
         "id": job.id,
-        "probe": str(MODEL_PROBE),
-        "timeout": job.case.timeout,
+        "probe": PROBE[job.take],
+        "take": job.take,
+        "through": asdict(job.through) if job.through else None,
+        "timeout": job.case.timeout * (_EVIDENCE_LOADS if job.take == "evidence" else 1),
         "code": _code(checkpoint, tokenizer) if job.case.trust_remote_code else None,
         "case": _case(job.case),
         "variant": asdict(job.variant),
@@ -112,7 +118,7 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
     """What decides a capture's bits: environment, probe, bytes, inputs, options and machine; never names or paths."""
     python = cell.python or sys.version
     variables = {**{name: os.environ.get(name) for name in INHERITED}, **cell.environ}
-    options = [content[part] for part in ("case", "variant")]
+    options = [content[part] for part in ("case", "variant", "take", "through")]
     files = [content["checkpoint"]["file"], content["tokenizer"]["file"]]
     parts = [
         SCHEMA,
@@ -129,7 +135,7 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
 
 @functools.cache
 def _probe_digest() -> str:
-    return hashlib.sha256(HARNESS.read_bytes() + MODEL_PROBE.read_bytes()).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PROBES.glob("*.py")))).hexdigest()
 
 
 def _vocabulary(checkpoint: Source) -> int:

@@ -57,8 +57,16 @@ def run(folder: Path, venv: Path) -> None:
 
 
 def _run_jobs(folder: Path, venv: Path, asked: Mapping[str, Any]) -> Iterator[Outcome]:
+    """Run every job; repeats have a process of their own, and the opposite order: nothing before them is the same."""
+    repeats = [job for job in asked["jobs"] if job["take"] == "repeat"]
+    for jobs in ([job for job in asked["jobs"] if job["take"] != "repeat"], repeats[::-1]):
+        yield from _run_process(folder, venv, asked, {job["id"]: job for job in jobs})
+
+
+def _run_process(
+    folder: Path, venv: Path, asked: Mapping[str, Any], waiting: dict[str, dict[str, Any]]
+) -> Iterator[Outcome]:
     """Run the harness until every job has an outcome; a job that takes the interpreter down loses only itself."""
-    waiting = {job["id"]: job for job in asked["jobs"]}
     while waiting:
         todo = [job for job in waiting.values() if not outcome.is_captured(job)]
         failures = _run_harness(folder, venv, asked, todo) if todo else []

@@ -27,6 +27,8 @@ else:
 Stage = Literal["load", "tokens", "config", "parameters", "buffers", "activations", "logits", "generation"]
 """Where a difference may start, in the order in which one causes the next."""
 
+AxisKind = Literal["requirement", "python", "env"]
+
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "spec.toml"
 DEFAULT_VARIANTS = Variants(dtype=("float32",), attention=("eager", "sdpa"), device=("cpu",), threads=(1,))
@@ -43,7 +45,7 @@ class Axis:
     """
 
     values: tuple[str, ...]
-    kind: Literal["requirement", "python", "env"] = "requirement"
+    kind: AxisKind = "requirement"
 
 
 @dataclass(frozen=True, kw_only=True)

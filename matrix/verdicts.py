@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from matrix import capture, noise
-from matrix.case import Variant
+from matrix import capture, evidence, noise
+from matrix.capture import Capture
 from matrix.cell import Cell, CellStatus
-from matrix.compare import compare_captures
+from matrix.compare import Comparison, compare_captures
+from matrix.evidence import Evidence
 from matrix.files import read_json
 from matrix.findings import Finding, find
-from matrix.judge import QUIET, Judgement, Side, concerns, expected, judge
-from matrix.noise import Floor
+from matrix.judge import QUIET, Judgement, Side, concerns, expected, fits, judge, start
+from matrix.noise import Rounding
 from matrix.outcome import CELL, Outcome
+from matrix.pairs import Pair, pairs
 from matrix.plan import Job, Plan
 from matrix.request import SCHEMA
 from matrix.run import Run
@@ -49,6 +51,7 @@ class Verdicts:
         plan: What it was asked to do.
         cells: Every cell, excluded ones too, in the order of the spec.
         judgements: One per job and candidate, jobs first, cells in the order of the spec.
+        within: One per cell and two variants that are compared there.
         findings: Where along an axis something starts or ends.
         stale: Known verdicts that were looked for and not found, and where.
     """
@@ -57,6 +60,7 @@ class Verdicts:
     plan: Plan
     cells: tuple[CellReport, ...]
     judgements: tuple[Judgement, ...]
+    within: tuple[Judgement, ...]
     findings: tuple[Finding, ...]
     stale: tuple[Stale, ...]
 
@@ -64,76 +68,86 @@ class Verdicts:
     def fails(self) -> bool:
         """Whether something was found that is not known, or the baseline itself lacks a capture."""
         baseline = next(report for report in self.cells if report.cell == self.plan.baseline)
-        lacking = any(outcome.status != "captured" for outcome in baseline.outcomes.values())
-        return lacking or any(judged.fails for judged in self.judgements)
+        outcomes = (baseline.outcomes.get(job.id) for job in self.plan.jobs)
+        lacking = any(outcome is None or outcome.status != "captured" for outcome in outcomes)
+        return lacking or any(judged.fails for judged in (*self.judgements, *self.within))
 
 
 def judge_run(run: Run) -> Verdicts:
-    """Judge every job of a run.
+    """Judge every pair of captures of a run.
 
     Raises:
         CaptureError: When a file of the run is torn, or written by a newer version.
     """
     plan = run.plan
     cells = {cell.id: _cell_report(run, cell) for cell in plan.cells}
-    judgements = tuple(_judge_jobs(run, plan, cells))
+    judgements = tuple(_judge_pair(run, cells, pair) for pair in pairs(run.spec, plan))
     skipped = [CellReport(cell=s.cell, status="skipped", reason=s.reason, outcomes={}) for s in plan.skipped]
     return Verdicts(
         run=run,
         plan=plan,
         cells=(*cells.values(), *skipped),
-        judgements=judgements,
-        findings=tuple(find(run.spec, plan.baseline, judgements)),
+        judgements=tuple(judged for judged in judgements if judged.within is None),
+        within=tuple(judged for judged in judgements if judged.within),
+        findings=tuple(find(run.spec, plan.baseline, [judged for judged in judgements if judged.within is None])),
         stale=tuple(stale for known in run.spec.known if (stale := _stale(known, judgements))),
     )
 
 
-def _judge_jobs(run: Run, plan: Plan, cells: Mapping[str, CellReport]) -> Iterator[Judgement]:
-    for job in plan.jobs:
-        baseline = _side(run, cells[plan.baseline.id], job.id)
-        for cell in plan.cells:
-            if cell != plan.baseline:
-                judged = _judge(run, plan, job, baseline, _side(run, cells[cell.id], job.id))
-                same = _judge_same_ids(run, plan, job, baseline, cells[cell.id])
-                yield expected(replace(judged, same_ids=same), run.spec)
+def _judge_pair(run: Run, cells: Mapping[str, CellReport], pair: Pair) -> Judgement:
+    baseline = _side(run, cells[pair.baseline.id], pair.reference)
+    report, again = cells[pair.cell.id], replace(pair.job, same_ids=True)
+    judged = _judge(run, pair, baseline, _side(run, report, pair.job))
+    if pair.within is None and again.id in report.outcomes and baseline.captured:
+        same = _judge(run, replace(pair, job=again), baseline, _side(run, report, again))
+        judged = replace(judged, same_ids=same)
+    return expected(judged, run.spec)
 
 
-def _judge(run: Run, plan: Plan, job: Job, baseline: Side, candidate: Side) -> Judgement:
+def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     good, bad = baseline.captured, candidate.captured
-    comparison = compare_captures(good, bad, same_ids=job.same_ids) if good and bad else None
-    # a floor costs reading other captures: only where bits differ and rounding may be why
-    wanted = comparison and comparison.outputs and noise.applies(baseline.cell, candidate.cell)
-    return judge(job, baseline, candidate, comparison, _floor(run, plan, job) if wanted else None)
+    bare = start(pair.job, baseline, candidate, pair.within, pair.reference if pair.within else None)
+    if not good or not bad:
+        return judge(bare, None)
+    one = evidence.read(run.cell(pair.baseline.id) / evidence.of_reference(pair, good, bad).id)
+    other = evidence.read(run.cell(pair.cell.id) / evidence.of_job(pair, good, bad).id)
+    contents = (one.contents if one else {}, other.contents if other else {})
+    comparison = compare_captures(good, bad, same_ids=pair.job.same_ids, within=pair.within, contents=contents)
+    return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
 
 
-def _judge_same_ids(run: Run, plan: Plan, job: Job, baseline: Side, report: CellReport) -> Judgement | None:
-    again = replace(job, same_ids=True)
-    if again.id not in report.outcomes or not baseline.captured:
+def _rounding(
+    run: Run, pair: Pair, comparison: Comparison, looks: tuple[Evidence | None, Evidence | None]
+) -> Rounding | None:
+    """What the closer looks say; None where there was nothing to look at."""
+    if not any(looks) or comparison.tokens or not (comparison.outputs or comparison.generation is not None):
         return None
-    return _judge(run, plan, again, baseline, _side(run, report, again.id))
+    largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
+    return noise.weigh(*looks, largest, plausible=noise.plausible(pair, run.spec.axes))
 
 
-def _floor(run: Run, plan: Plan, job: Job) -> Floor | None:
-    """The baseline's spread over the attention kernels of one dtype."""
-    own = replace(job, same_ids=False)
-    kin = [other for other in plan.jobs if other.case == own.case and _kin(other.variant, own.variant)]
-    found = {other.variant.attention: capture.read(run.cell(plan.baseline.id) / other.id) for other in (own, *kin)}
-    whole = {name: taken for name, taken in found.items() if taken and taken.status == "captured"}
-    return noise.measure(whole.pop(own.variant.attention), whole, own.variant.dtype) if len(whole) > 1 else None
-
-
-def _kin(other: Variant, variant: Variant) -> bool:
-    return other != variant and replace(other, attention=variant.attention) == variant
-
-
-def _side(run: Run, report: CellReport, task: str) -> Side:
-    outcome = report.outcomes.get(task)
+def _side(run: Run, report: CellReport, job: Job) -> Side:
+    outcome = report.outcomes.get(job.id)
     status = outcome.status if outcome else report.status
     reason = outcome.reason if outcome else report.reason
-    # whatever lies in the folder of a job that crashed is not what became of it
-    found = capture.read(run.cell(report.cell.id) / task) if outcome and status in _SEEN else None
     stage = outcome.stage if outcome else None
-    return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found)
+    found, repeat = _found(run, report, job), None
+    if not job.same_ids:
+        own = next(again for again in run.plan.repeats if _is_repeat(again, job))
+        repeat = _found(run, report, own)
+    return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found, repeat=repeat)
+
+
+def _found(run: Run, report: CellReport, job: Job) -> Capture | None:
+    """The capture of a job, complete or not; what lies in the folder of one that crashed is not what became of it."""
+    outcome = report.outcomes.get(job.id)
+    return capture.read(run.cell(report.cell.id) / job.id) if outcome and outcome.status in _SEEN else None
+
+
+def _is_repeat(again: Job, job: Job) -> bool:
+    """Whether a repeat loads what a job loads: the same case in the same dtype on the same device."""
+    one, other = again.variant, job.variant
+    return again.case.name == job.case.name and (one.dtype, one.device) == (other.dtype, other.device)
 
 
 def _cell_report(run: Run, cell: Cell) -> CellReport:
@@ -147,5 +161,7 @@ def _cell_report(run: Run, cell: Cell) -> CellReport:
 
 def _stale(known: Known, judgements: tuple[Judgement, ...]) -> Stale | None:
     """The cells where a known verdict was looked for and nothing is wrong any more."""
-    quiet = [j.candidate.cell.id for j in judgements if concerns(known, j) and j.verdict in QUIET]
+    quiet = [
+        j.candidate.cell.id for j in judgements if concerns(known, j) and j.verdict in QUIET and not fits(known, j)
+    ]
     return Stale(known=known, cells=tuple(dict.fromkeys(quiet))) if quiet else None

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from matrix.capture import Failure
 from matrix.changes import Change, Kind, TokenChange
 from matrix.compare import Comparison
+from matrix.noise import Rounding
 
 _CHANGES: dict[Change, str] = {
     "added": "added",
     "removed": "removed",
     "renamed": "renamed (the same bytes)",
-    "retied": "tied to another tensor",
+    "relaid": "laid out anew (the same values)",
+    "retied": "tied to other tensors",
     "persistence": "saved by one side only",
 }
 _KINDS: tuple[Kind, ...] = ("parameters", "buffers")
@@ -33,6 +35,25 @@ def distance(comparison: Comparison) -> str:
     if comparison.generation is not None:
         return f"the logits are the same, but greedy token {comparison.generation} differs"
     return "the logits are the same"
+
+
+def rounding(found: Rounding | None, comparison: Comparison) -> str:
+    """How a difference compares with the noise floor, and what is left of it in corrected float64."""
+    if found is None:
+        return ""
+    said = []
+    if found.floor and (outputs := comparison.outputs):
+        k = found.floor.ratio(outputs.values.max_abs)
+        said.append(f"{k:.2g} times the noise floor of {found.floor.max_abs:.2g} ({found.floor.source})")
+    if proof := found.proof:
+        left = f"{proof.after:.2g} of it is left in corrected float64"
+        said.append(f"rounding changed: only {left}" if proof.vanishes else left)
+        said += [f"though {some(list(proof.escaped))} escaped the correction"] if proof.escaped else []
+    elif found.lacking:
+        said.append(f"corrected float64 could not run ({found.lacking[0]})")
+    if comparison.generation is not None and comparison.margin is not None:
+        said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.2g}")
+    return "".join(f", {words}" for words in said)
 
 
 def tokens(change: TokenChange) -> str:

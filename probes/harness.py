@@ -9,6 +9,7 @@ import gc
 gc.disable()  # the imports below make millions of objects that never die: collecting among them costs a second
 
 import contextlib  # noqa: E402
+import importlib  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
 import logging  # noqa: E402
@@ -67,7 +68,11 @@ def main(path):
     die_with_parent()
     torch.set_num_interop_threads(1)
     environment = describe_environment(torch)
-    probes = {path: load_probe(path) for path in sorted({job["probe"] for job in request["jobs"]})}
+    no_tensor_float(torch)
+    sys.meta_path.append(Probes())
+    probes = {
+        name: importlib.import_module(f"probe_{name}") for name in sorted({job["probe"] for job in request["jobs"]})
+    }
     gc.freeze()
     for isolated, jobs in batches(request["jobs"]):
         work = run_isolated if isolated else run_batch
@@ -263,14 +268,22 @@ def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def load_probe(path):
-    """Import a probe by its path, without putting its folder where a file could shadow a package."""
-    name = "probe_" + os.path.splitext(os.path.basename(path))[0]
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+class Probes:
+    """Finds `probe_NAME` in this file's folder, which is not on the path: a file there could shadow a package."""
+
+    def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - the signature of sys.meta_path
+        """What `import probe_NAME` loads; None for every other module."""
+        file = os.path.join(os.path.dirname(os.path.abspath(__file__)), name[len("probe_") :] + ".py")
+        known = name.startswith("probe_") and os.path.exists(file)
+        return importlib.util.spec_from_file_location(name, file) if known else None
+
+
+def no_tensor_float(torch):
+    """Keep float32 whole on a GPU: TF32 would round it to 10 bits, and autotuning would choose other kernels."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
 
 
 def die_with_parent():

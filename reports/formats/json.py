@@ -103,7 +103,7 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
     if comparison is None or comparison.shapes or not comparison.same_cpu:
         return {}
     found = _outputs(comparison.outputs) if comparison.outputs else dict(_SAME)
-    return {**found, "first_differing_token": comparison.generation, **_floor(judged, comparison)}
+    return {**found, "first_differing_token": comparison.generation, **_rounding(judged, comparison)}
 
 
 def _outputs(outputs: OutputDifference) -> dict[str, Any]:
@@ -132,11 +132,17 @@ def _nine(value: float) -> float:
     return value if short == 1 and value != 1 else short
 
 
-def _floor(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
-    """The noise floor and how many of it the difference is; null where no floor applies."""
-    floor, outputs = judged.floor, comparison.outputs
-    k = floor.ratio(outputs.values.max_abs) if floor and outputs else None
-    return {"noise_floor": floor.max_abs if floor else None, "k": k}
+def _rounding(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
+    """The noise floor, how many of it the difference is, and what is left in float64; null where nothing was taken."""
+    found, outputs = judged.rounding, comparison.outputs
+    floor, proof = (found.floor, found.proof) if found else (None, None)
+    return {
+        "noise_floor": floor.max_abs if floor else None,
+        "noise_floor_parts": dict(floor.parts) if floor else None,
+        "k": floor.ratio(outputs.values.max_abs) if floor and outputs else None,
+        "float64_max_abs": proof.after if proof else None,
+        "float64_escaped": dict(proof.escaped) if proof else None,
+    }
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value

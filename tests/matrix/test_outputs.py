@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from matrix.outputs import compare_outputs, kept, rows
+from matrix.errors import CaptureError
+from matrix.logits import BLOCK_ELEMENTS
+from matrix.outputs import compare_outputs, kept, rows, same_where_kept
 from tests.matrix.builders import LEFT_PADDED, LOGITS, captured, moved
 
 RIGHT_PADDED = {"input_ids": [[7, 8, 0]], "attention_mask": [[1, 1, 0]]}
+SPOKEN = {"input_ids": [[3, 2, 1]], "attention_mask": [[1, 1, 1]]}
+"""Ids within the vocabulary of `LOGITS`."""
 
 
 def test_the_same_bits_are_not_read(tmp_path: Path) -> None:
@@ -59,3 +64,107 @@ def test_labels_have_no_last_position(tmp_path: Path) -> None:
     found = compare_outputs(a, b, last_only=True)
     assert found
     assert found.logits.argmax_agreement == 0
+
+
+def test_a_causal_model_has_a_perplexity_on_either_side(tmp_path: Path) -> None:
+    a = captured(tmp_path / "a", tokens=SPOKEN)
+    b = captured(tmp_path / "b", tokens=SPOKEN, logits=moved(1.0, 0, 1, 1), model_class="GPT2LMHeadModel")
+    found = compare_outputs(a, b, last_only=False)
+    assert found
+    assert found.perplexity
+    before, after = found.perplexity
+    # rows are k, k + 1, k + 2, k + 3: token 2 costs 1 more than token 3, token 1 costs 2 more
+    best = math.log(1 + math.exp(-1) + math.exp(-2) + math.exp(-3))
+    assert (before.tokens, before.mean_nll) == (2, pytest.approx(best + 1.5))
+    raised = math.log(1 + 2 * math.exp(-1) + math.exp(-3))
+    assert (after.tokens, after.mean_nll) == (2, pytest.approx((best + 1 + raised + 1) / 2))
+
+
+def test_the_mask_decides_which_tokens_are_predicted(tmp_path: Path) -> None:
+    padded = {**SPOKEN, "attention_mask": [[0, 1, 1]]}
+    sides = [captured(tmp_path / str(by), tokens=padded, logits=moved(by)) for by in (0.0, 1.0)]
+    found = compare_outputs(*sides, last_only=False)
+    assert found
+    assert found.perplexity
+    assert [side.tokens for side in found.perplexity] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"model_class": "TinyForMaskedLM"},
+        {"model_class": ""},
+        {"tokens": None},
+        {"tokens": {"input_ids": [[1, 2]], "attention_mask": [[1, 1]]}},
+        {"tokens": {"input_ids": [[1, 2, 4]], "attention_mask": [[1, 1, 1]]}},
+    ],
+)
+def test_what_is_no_causal_model_on_its_own_text_has_no_perplexity(tmp_path: Path, facts: dict[str, object]) -> None:
+    a = captured(tmp_path / "a", tokens=SPOKEN)
+    b = captured(tmp_path / "b", **{"tokens": SPOKEN, "logits": moved(1.0), **facts})
+    for sides in ((a, b), (b, a)):
+        found = compare_outputs(*sides, last_only=False)
+        assert found
+        assert found.perplexity is None
+
+
+def test_with_other_ids_there_is_no_common_text(tmp_path: Path) -> None:
+    a, b = captured(tmp_path / "a", tokens=SPOKEN), captured(tmp_path / "b", tokens=SPOKEN, logits=moved(1.0))
+    found = compare_outputs(a, b, last_only=True)
+    assert found
+    assert found.perplexity is None
+
+
+def test_labels_and_feature_maps_have_no_perplexity(tmp_path: Path) -> None:
+    for logits in (np.zeros((3, 4), np.float32), np.zeros((1, 3, 2, 4), np.float32)):
+        a = captured(tmp_path / "a", tokens=SPOKEN, logits=logits)
+        b = captured(tmp_path / "b", tokens=SPOKEN, logits=logits + np.float32(1))
+        found = compare_outputs(a, b, last_only=False)
+        assert found
+        assert found.perplexity is None
+
+
+def test_equal_digests_are_the_same_unread(tmp_path: Path) -> None:
+    a, b = captured(tmp_path / "a"), captured(tmp_path / "b")
+    a.tensors.unlink()
+    assert same_where_kept(a, b)
+
+
+def test_another_dtype_or_shape_is_another_output_unread(tmp_path: Path) -> None:
+    a = captured(tmp_path / "a")
+    for number, logits in enumerate((LOGITS.astype(np.float64), LOGITS[:, :2], LOGITS.reshape(3, 1, 4))):
+        b = captured(tmp_path / str(number), logits=logits)
+        b.tensors.unlink()
+        assert not same_where_kept(a, b)
+
+
+@pytest.mark.parametrize(("at", "same"), [((0, 0, 1), True), ((0, 1, 1), False), ((0, 2, 3), False)])
+def test_only_what_the_mask_keeps_has_to_be_the_same(tmp_path: Path, at: tuple[int, ...], same: bool) -> None:  # noqa: FBT001
+    a = captured(tmp_path / "a", tokens=LEFT_PADDED)
+    b = captured(tmp_path / "b", tokens=LEFT_PADDED, logits=moved(0.5, *at))
+    assert same_where_kept(a, b) is same
+    assert not same_where_kept(replace(a, tokens=None), b)
+
+
+def test_bits_are_compared_and_not_values(tmp_path: Path) -> None:
+    nan, zero, minus = (np.full((1, 3, 4), value, np.float32) for value in (np.nan, 0.0, -0.0))
+    nan2 = nan.copy()
+    nan2[0, 0, 0] = 1.0  # under the mask
+    a, b = (captured(tmp_path / name, tokens=LEFT_PADDED, logits=x) for name, x in (("a", nan), ("b", nan2)))
+    assert same_where_kept(a, b)
+    assert not same_where_kept(captured(tmp_path / "c", logits=zero), captured(tmp_path / "d", logits=minus))
+
+
+@pytest.mark.parametrize("shape", [(2, BLOCK_ELEMENTS // 4, 7), (3, 5), (2, 3, 4, 5), (4,)])
+def test_a_difference_in_the_last_element_is_found(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    x = np.zeros(shape, np.float32)
+    y = x.copy()
+    y.reshape(-1)[-1] = 1.0
+    assert not same_where_kept(captured(tmp_path / "a", logits=x), captured(tmp_path / "b", logits=y))
+
+
+def test_a_torn_tensor_file_is_reported(tmp_path: Path) -> None:
+    a, b = captured(tmp_path / "a"), captured(tmp_path / "b", logits=moved(1.0))
+    b.tensors.unlink()
+    with pytest.raises(CaptureError):
+        same_where_kept(a, b)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import subprocess
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix import recipe
+from matrix import recipe, weights
 from matrix.errors import CheckpointError
-from matrix.recipe import Recipe, Tensor
+from matrix.recipe import Recipe
+from matrix.weights import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "matrix" / "tiny"
@@ -35,18 +35,33 @@ layers = 2
 """
 
 MakeRecipe = Callable[[str], Path]
+Inherit = Callable[..., Path]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> MakeRecipe:
-    def make_recipe(weights: str) -> Path:
+    def make_recipe(text: str) -> Path:
         folder = tmp_path / "recipe"
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text('{"model_type": "llama"}')
-        (folder / "weights.toml").write_text(weights)
+        (folder / "weights.toml").write_text(text)
         return folder
 
     return make_recipe
+
+
+@pytest.fixture
+def inherit(make: MakeRecipe, tmp_path: Path) -> Inherit:
+    """Write a recipe folder that holds nothing but what it changes; the base is named `recipe`."""
+    (make(WEIGHTS) / "code.py").write_text("a = 1\nb = 1\n")
+
+    def inherit_from(text: str = "", name: str = "child", base: str = "../recipe") -> Path:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "weights.toml").write_text(f'base = "{base}"\n{text}')
+        return folder
+
+    return inherit_from
 
 
 def tensors_of(file: Path) -> dict[str, tuple[list[int], list[float]]]:
@@ -102,31 +117,6 @@ def test_fixed_code_differs_from_the_broken_code_by_its_guard_alone() -> None:
     broken, fixed = ((TINY / name / "modeling_minnow.py").read_text() for name in sorted(RECORDED)[2:])
     start, end = fixed.index("        elif isinstance(module, RotaryEmbedding)"), fixed.index("\n\nclass MinnowModel(")
     assert fixed[:start] + fixed[end:].lstrip(" ") == broken
-
-
-def test_first_values_follow_the_documented_derivation() -> None:
-    tensor = Tensor(name="a", shape=(3,), width=0.5, center=1.0)
-    words = struct.unpack("<3I", hashlib.shake_256(b"7/a").digest(12))
-    exact = [1.0 + 0.5 * (2.0 * ((word >> 8) / 2**24) - 1.0) for word in words]
-    assert recipe.values(tensor, 7).tolist() == list(struct.unpack("<3f", struct.pack("<3f", *exact)))
-
-
-def test_values_fill_their_range_and_stay_inside() -> None:
-    drawn = recipe.values(Tensor(name="a", shape=(10_000,), width=0.25, center=1.0), 1)
-    assert 0.75 <= min(drawn) < 0.751
-    assert 1.249 < max(drawn) <= 1.25
-    assert abs(sum(drawn) / len(drawn) - 1.0) < 0.01
-
-
-def test_width_of_zero_is_a_constant() -> None:
-    assert set(recipe.values(Tensor(name="a", shape=(9,), width=0.0, center=0.5), 1)) == {0.5}
-
-
-def test_seeds_and_names_give_other_values() -> None:
-    drawn = {
-        tuple(recipe.values(Tensor(name=name, shape=(8,), width=1.0), seed)) for name in ("a", "b") for seed in (1, 2)
-    }
-    assert len(drawn) == 4
 
 
 def test_values_do_not_depend_on_the_other_tensors(make: MakeRecipe, tmp_path: Path) -> None:
@@ -201,7 +191,7 @@ def test_half_written_target_is_replaced(damage: str, make: MakeRecipe, tmp_path
     if damage == "missing file":
         (target / "config.json").write_text('{"model_type": "llama"}')
     recipe.write(made, target)
-    assert snapshot(target) == {**made.files, "model.safetensors": recipe.safetensors(made)}
+    assert snapshot(target) == {**made.files, "model.safetensors": weights.safetensors(made.tensors, made.seed)}
     assert [path.name for path in target.parent.iterdir()] == ["out"]
 
 
@@ -297,6 +287,117 @@ def test_a_recipe_with_stored_weights_is_refused(make: MakeRecipe) -> None:
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         recipe.read(tmp_path)
+
+
+def test_a_recipe_that_only_names_its_base_is_the_same_checkpoint(inherit: Inherit, tmp_path: Path) -> None:
+    assert recipe.digest(recipe.read(inherit())) == recipe.digest(recipe.read(tmp_path / "recipe"))
+
+
+def test_bases_chain_and_the_nearest_wins(inherit: Inherit) -> None:
+    inherit('seed = 2\n[tensors]\n"embed" = { shape = [2], width = 1.0 }\n"more" = { shape = [1], width = 1.0 }')
+    made = recipe.read(inherit('layers = 1\n[tensors]\n"embed" = { shape = [3], width = 1.0 }', "last", "../child"))
+    assert made.seed == 2
+    assert {tensor.name: tensor.shape for tensor in made.tensors} == {
+        "embed": (3,),
+        "layers.0.norm": (5,),
+        "more": (1,),
+    }
+
+
+def test_one_layer_may_replace_what_a_pattern_gave_it(inherit: Inherit) -> None:
+    made = recipe.read(inherit('[tensors]\n"layers.1.norm" = { shape = [7], width = 1.0 }'))
+    assert [tensor.shape for tensor in made.tensors] == [(4, 3), (5,), (7,)]
+
+
+@pytest.mark.parametrize(
+    ("drop", "left"),
+    [
+        ("embed", ["layers.0.norm", "layers.1.norm"]),
+        ("layers.{layer}.norm", ["embed"]),
+        ("layers.0.norm", ["embed", "layers.1.norm"]),
+    ],
+)
+def test_dropped_tensors_are_left_out(drop: str, left: list[str], inherit: Inherit) -> None:
+    assert [tensor.name for tensor in recipe.read(inherit(f'drop = ["{drop}"]')).tensors] == left
+
+
+def test_files_of_every_level_are_carried_and_the_nearest_wins(inherit: Inherit) -> None:
+    folder = inherit()
+    (folder / "code.py").write_text("c = 1\n")
+    (folder / "new.txt").write_text("x")
+    assert recipe.read(folder).files == {
+        "config.json": b'{"model_type": "llama"}',
+        "code.py": b"c = 1\n",
+        "new.txt": b"x",
+    }
+
+
+def test_edits_apply_in_order_and_down_the_chain(inherit: Inherit) -> None:
+    inherit('[[edit]]\nfile = "code.py"\nold = "a = 1"\nnew = "a = 2"\n')
+    edits = """
+[[edit]]
+file = "code.py"
+old = "a = 2"
+new = "a = 3"
+[[edit]]
+file = "code.py"
+old = "a = 3\\n"
+new = ""
+"""
+    assert recipe.read(inherit(edits, "last", "../child")).files["code.py"] == b"b = 1\n"
+
+
+def test_config_keys_are_laid_over_and_taken_out(inherit: Inherit) -> None:
+    made = recipe.read(inherit('without = ["model_type"]\n[config]\neps = 1e-5\nrope = { type = "x", list = [1] }\n'))
+    assert json.loads(made.files["config.json"]) == {"eps": 1e-5, "rope": {"type": "x", "list": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('drop = ["embde"]', "embde"),
+        ('drop = ["layers.2.norm"]', r"layers\.2\.norm"),
+        ('without = ["modle"]', "modle"),
+        ("[config]\nday = 2020-01-01", "not JSON"),
+        ("[config]\neps = nan", "not JSON"),
+        ('[[edit]]\nfile = "cod.py"\nold = "a"\nnew = ""', r"(?s)cod\.py.*code\.py"),
+        ('[[edit]]\nfile = "code.py"\nold = "c"\nnew = ""', "code.py(?s:.*)0 times: 'c'"),
+        ('[[edit]]\nfile = "code.py"\nold = " = 1"\nnew = ""', "code.py(?s:.*)2 times: ' = 1'"),
+        ('[[edit]]\nfile = "code.py"\nold = ""\nnew = "x"', "code.py(?s:.*)exactly once"),
+        ('[[edit]]\nfile = "code.py"\nold = "a"', "new"),
+        ('[[edit]]\nfile = "code.py"\nodl = "a"', "odl"),
+    ],
+)
+def test_changes_of_what_is_not_there_are_refused(text: str, message: str, inherit: Inherit) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        recipe.read(inherit(text))
+
+
+def test_a_base_without_a_recipe_is_refused(inherit: Inherit) -> None:
+    with pytest.raises(CheckpointError, match=r"base that is no recipe(?s:.*)\.\./recpie"):
+        recipe.read(inherit(base="../recpie"))
+
+
+@pytest.mark.parametrize("base", [".", "../last", "../last/../child"])
+def test_a_recipe_that_inherits_from_itself_is_refused(base: str, inherit: Inherit) -> None:
+    folder = inherit(base=base)
+    inherit("", "last", "../child")
+    with pytest.raises(CheckpointError, match="inherits from itself"):
+        recipe.read(folder)
+
+
+def test_a_base_with_stored_weights_is_refused(inherit: Inherit, tmp_path: Path) -> None:
+    (tmp_path / "recipe" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="both"):
+        recipe.read(inherit())
+
+
+def test_config_that_is_no_object_cannot_be_changed(inherit: Inherit, tmp_path: Path) -> None:
+    folder = inherit("[config]\na = 1")
+    for content, message in [("[]", "not a JSON object"), ("{", "not JSON")]:
+        (tmp_path / "recipe" / "config.json").write_text(content)
+        with pytest.raises(CheckpointError, match=message):
+            recipe.read(folder)
 
 
 def test_the_host_side_needs_no_numerical_library() -> None:

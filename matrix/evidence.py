@@ -1,0 +1,124 @@
+"""Evidence: the closer look that cells take where bits differ, what asks for it, and what it holds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from matrix import capture, request
+from matrix.capture import Capture, Tokens
+from matrix.case import Variant
+from matrix.cell import Cell
+from matrix.files import read_json
+from matrix.outputs import same_where_kept
+from matrix.pairs import Pair, pairs
+from matrix.plan import Job
+from matrix.run import Run
+
+BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+"""Significant bits of each dtype (IEEE 754; bfloat16 is the upper half of float32)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One capture of probes/evidence.py.
+
+    Attributes:
+        capture: Its folder and tensors; `logits` are the plain ones.
+        dtype: The dtype that the model was loaded in.
+        kernel: The attention kernel that was used.
+        roundings: Another way to round the logits → the tensor that holds them; None where the bits are the same.
+        exact: Kernel → the tensor with the logits in corrected float64.
+        escaped: Kernel → the operations that stayed below float64 in spite of the correction, and how often.
+        lacking: What could not run → why.
+        contents: Parameter or buffer → digest of its values as a multiset.
+    """
+
+    capture: Capture
+    dtype: str
+    kernel: str
+    roundings: Mapping[str, str | None]
+    exact: Mapping[str, str]
+    escaped: Mapping[str, Mapping[str, int]]
+    lacking: Mapping[str, str]
+    contents: Mapping[str, str]
+
+
+def read(folder: Path) -> Evidence | None:
+    """Read one closer look; None when there is no complete one.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    taken = capture.read(folder)
+    if taken is None or taken.status != "captured":
+        return None
+    content = read_json(folder / "response.json", schema=request.SCHEMA)
+    names = ("dtype", "kernel", "roundings", "exact", "escaped", "lacking", "contents")
+    return Evidence(capture=taken, **{name: content[name] for name in names})
+
+
+def wanted(run: Run) -> dict[Cell, list[Job]]:
+    """What each cell must look at again: both sides of every pair whose bits differ, or whose parameters' names do.
+
+    Raises:
+        CaptureError: When a capture is torn.
+    """
+    read_once = functools.cache(lambda cell, job: capture.read(run.cell(cell) / job))
+    jobs: dict[Cell, dict[str, Job]] = {}
+    for pair in pairs(run.spec, run.plan):
+        good = read_once(pair.baseline.id, pair.reference.id)
+        again = read_once(pair.cell.id, replace(pair.job, same_ids=True).id) if pair.within is None else None
+        bad = again or read_once(pair.cell.id, pair.job.id)
+        if good and bad and _is_open(good, bad):
+            tokens = good.tokens if again else None
+            for cell, job in ((pair.baseline, of_reference(pair, good, bad)), (pair.cell, of_job(pair, good, bad))):
+                asked = _with_ids(job, tokens) if cell == pair.cell and again else job
+                jobs.setdefault(cell, {})[asked.id] = asked
+    return {cell: list(found.values()) for cell, found in jobs.items()}
+
+
+def of_reference(pair: Pair, good: Capture, bad: Capture) -> Job:
+    """The closer look that the baseline's side of a pair needs."""
+    return replace(pair.reference, take="evidence", through=_through(pair, good, bad, pair.job.variant))
+
+
+def of_job(pair: Pair, good: Capture, bad: Capture) -> Job:
+    """The closer look that the candidate's side of a pair needs."""
+    return replace(pair.job, take="evidence", through=_through(pair, bad, good, pair.reference.variant))
+
+
+def _through(pair: Pair, own: Capture, other: Capture, variant: Variant) -> Variant | None:
+    """The other side's variant, where it is the coarser of two dtypes."""
+    return variant if pair.within == "dtype" and BITS[_dtype(other)] < BITS[_dtype(own)] else None
+
+
+def _dtype(side: Capture) -> str:
+    """The dtype that a model was loaded in: its first floating parameter's."""
+    return next((state.dtype for state in side.parameters if state.dtype in BITS), "float32")
+
+
+def _is_open(good: Capture, bad: Capture) -> bool:
+    """Whether two captures differ in a way that a closer look can explain."""
+    if any(side.status != "captured" or side.uninitialised for side in (good, bad)) or _ids(good) != _ids(bad):
+        return False
+    if good.outputs["logits"]["shape"] != bad.outputs["logits"]["shape"]:
+        return False
+    return any(_differing(good, bad))
+
+
+def _differing(good: Capture, bad: Capture) -> Iterator[bool]:
+    """Cheapest first."""
+    yield good.generated != bad.generated
+    yield {(state.name, state.shape) for state in good.parameters} != {(s.name, s.shape) for s in bad.parameters}
+    yield not same_where_kept(good, bad)
+
+
+def _ids(side: Capture) -> object:
+    return side.tokens.input_ids if side.tokens else None
+
+
+def _with_ids(job: Job, tokens: Tokens | None) -> Job:
+    return request.same_ids(job, tokens.lists) if tokens else job

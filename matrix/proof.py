@@ -1,0 +1,94 @@
+"""The proof that a difference is rounding: in corrected float64 it all but vanishes; a change of meaning stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from matrix.evidence import BITS, Evidence
+from matrix.metrics import Difference, compare
+from matrix.outputs import kept, rows
+from matrix.tensorfile import TensorFile
+
+_DOUBLE = 53
+"""Significant bits of float64 (IEEE 754)."""
+
+RESOLUTION_BITS = 10
+"""How many bits of float64 a forward may lose by its own sums: a difference below 2^-43 of the largest logit says
+nothing. Kernels and orders of summation were seen to move corrected logits by 2^-51 (two layers) to 2^-46 (thirty)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What is left of a difference when both sides compute in corrected float64.
+
+    Attributes:
+        before: The largest absolute difference at the dtype at hand.
+        after: The largest absolute difference in corrected float64.
+        cut: The share of `before` below which the difference is rounding. Rounding shrinks with the unit roundoff,
+            from 2^-p to 2^-53; a change of meaning does not shrink. The cut lies between the two, at their geometric
+            mean 2^-((53-p)/2): 4.3e-5 for float32, 2.4e-7 for bfloat16.
+        resolution: Below this, float64 cannot tell.
+        escaped: Operations that stayed below float64 on either side, and how often.
+    """
+
+    before: float
+    after: float
+    cut: float
+    resolution: float
+    escaped: Mapping[str, int]
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether the difference is rounding and nothing else."""
+        return self.after <= max(self.cut * self.before, self.resolution)
+
+    @classmethod
+    def of(cls, good: Evidence, one: str, bad: Evidence, other: str, before: float) -> Proof:
+        """The proof from two stored tensors."""
+        found = between(good, one, bad, other)
+        bits = min(BITS[good.dtype], BITS[bad.dtype])
+        return cls(
+            before=before,
+            after=found.max_abs if math.isfinite(found.max_abs) else math.inf,
+            cut=2.0 ** (-(_DOUBLE - bits) / 2),
+            resolution=_largest(good, one) * 2.0 ** (RESOLUTION_BITS - _DOUBLE),
+            escaped=_escaped(good, bad),
+        )
+
+
+def prove(good: Evidence, bad: Evidence, before: float) -> Proof | None:
+    """The proof for one difference; None where a side could not run in corrected float64.
+
+    Args:
+        good: The baseline's closer look.
+        bad: The candidate's.
+        before: The largest absolute difference that is to be explained.
+
+    Raises:
+        CaptureError: When a tensor file is missing or torn.
+    """
+    one, other = good.exact.get(good.kernel), bad.exact.get(bad.kernel)
+    return Proof.of(good, one, bad, other, before) if one and other else None
+
+
+def between(good: Evidence, one: str, bad: Evidence, other: str) -> Difference:
+    """How far two stored logits lie apart where the mask lets the model look."""
+    a = rows(TensorFile(good.capture.tensors).array(one))
+    b = rows(TensorFile(bad.capture.tensors).array(other))
+    return compare(a, b, kept(good.capture, a.shape))
+
+
+def _largest(side: Evidence, stored: str) -> float:
+    logits = rows(TensorFile(side.capture.tensors).array(stored))
+    mask = kept(side.capture, logits.shape)
+    counted = np.abs(logits if mask is None else logits[mask != 0])
+    return float(np.max(counted, initial=0.0, where=np.isfinite(counted)))
+
+
+def _escaped(good: Evidence, bad: Evidence) -> dict[str, int]:
+    counts = [side.escaped.get(side.kernel, {}) for side in (good, bad)]
+    return {name: max(count.get(name, 0) for count in counts) for name in {**counts[0], **counts[1]}}

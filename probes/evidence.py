@@ -1,0 +1,134 @@
+"""The probe of a closer look: the same logits rounded in other ways and not at all, and digests that no layout changes.
+
+Asked for where two captures hold other bits, so that rounding can be told from a change: by torch on other numbers of
+threads, through the other attention kernels, and in corrected float64.
+"""
+
+import contextlib
+
+import probe_float64 as float64
+import probe_hf as hf
+import torch
+
+THREADS = (1, 2, 4)
+KERNELS = ("eager", "sdpa")
+_BLOCK = 1 << 20
+
+
+def capture(job, record):
+    """Capture every other way to round one case's logits; what cannot run is named in `lacking`, the rest goes on."""
+    record.facts.update(roundings={}, exact={}, lacking={}, lifted={}, escaped={})
+    with record.step("load"):
+        model, inputs, tokens = ready(job)
+    record.facts.update(tokens=tokens, config=model.config.to_dict(), dtype=dtype(model))
+    used = hf.used_attention(model)["implementation"] or "eager"
+    record.facts["kernel"] = used
+    record.facts["contents"] = {name: content(tensor) for name, tensor in distinct(model).items()}
+    with record.step("logits"), torch.no_grad():
+        record.tensors["logits"] = hf.main_output(model(**inputs))
+    for threads in THREADS:
+        if threads != job["variant"]["threads"]:
+            with attempt(record, f"{threads} thread{'s' * (threads > 1)}"), several(threads):
+                keep(record, f"{threads} thread{'s' * (threads > 1)}", hf.main_output(model(**inputs)))
+    with attempt(record, f"{used} in float64"):
+        if job["through"]:
+            round_through(model, job)
+        exact(record, used, model, inputs)
+    del model
+    for kernel in KERNELS:
+        if kernel != used:
+            with attempt(record, kernel):
+                other(job, record, kernel)
+
+
+def ready(job):
+    """The model and its inputs, as the main probe has them."""
+    model = hf.from_pretrained(job)[0].to(job["variant"]["device"]).eval()
+    return model, *hf.tokenize(job, model)
+
+
+def dtype(model):
+    """The dtype of the model's first floating parameter."""
+    return next((str(p.dtype)[6:] for p in model.parameters() if p.is_floating_point()), "float32")
+
+
+def other(job, record, kernel):
+    """The same through another attention kernel, where the release really uses it."""
+    model, inputs, _ = ready({**job, "variant": {**job["variant"], "attention": kernel}})
+    used = hf.used_attention(model)["implementation"]
+    if used != kernel:
+        raise ValueError(f"the model uses {used} when asked for {kernel}")
+    keep(record, kernel, hf.main_output(model(**inputs)))
+    exact(record, kernel, model, inputs)
+
+
+def exact(record, kernel, model, inputs):
+    """Corrected float64 logits of a model, which is changed for good."""
+    tensors = float64.lift(model)
+    with float64.Corrected() as corrected, torch.no_grad():
+        record.tensors[f"exact/{kernel}"] = hf.main_output(model(**float64.wide(inputs)))
+    record.facts["exact"][kernel] = f"exact/{kernel}"
+    record.facts["lifted"][kernel] = {"tensors": tensors, "calls": corrected.lifted}
+    record.facts["escaped"][kernel] = dict(corrected.escaped)
+
+
+def round_through(model, job):
+    """Give the parameters the values that a coarser variant's load rounds them to; buffers keep their own."""
+    coarse = dict(hf.from_pretrained({**job, "variant": job["through"]})[0].named_parameters())
+    for name, parameter in model.named_parameters():
+        parameter.data = coarse[name].to(parameter.device, torch.float64)
+
+
+def keep(record, name, logits):
+    """File logits as another rounding; those with the same bits are only said to be the same."""
+    same = hf.digest(logits) == hf.digest(record.tensors["logits"])
+    record.facts["roundings"][name] = None if same else f"rounding/{name}"
+    if not same:
+        record.tensors[f"rounding/{name}"] = logits
+
+
+@contextlib.contextmanager
+def attempt(record, name):
+    """Try one way; its error is data."""
+    try:
+        with record.step(name), torch.no_grad():
+            yield
+    except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+        lines = str(error).strip().splitlines()
+        record.facts["lacking"][name] = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+@contextlib.contextmanager
+def several(threads):
+    """Let torch use another number of threads, and put it back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def distinct(model):
+    """Parameters and buffers by their first name: tied ones once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def content(tensor):
+    """A digest of a tensor's values as a multiset: fused, split or transposed tensors add up to the same.
+
+    The sum, modulo 2^64, of every element's bits mixed by two odd multipliers and a shift (the finaliser of SplitMix64,
+    Steele, Lea and Flood 2014, shortened), as 16 hexadecimal digits.
+    """
+    if tensor.is_meta:
+        return "meta"
+    total, flat = 0, tensor.detach().reshape(-1)
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    for start in range(0, flat.numel(), _BLOCK):
+        piece = flat[start : start + _BLOCK].cpu().contiguous()
+        piece = torch.view_as_real(piece) if piece.is_complex() else piece
+        bits = piece.view(integers[piece.element_size()]).long() * -0x61C8864680B583EB
+        bits ^= bits >> 29
+        bits *= -0x40A7B892E31B1A47
+        total += int((bits ^ (bits >> 32)).sum())
+    return f"{total % 2**64:016x}"

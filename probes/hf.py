@@ -1,0 +1,127 @@
+"""What the probes of Hugging Face models share: loading, inputs, outputs and digests. README.md is their contract."""
+
+import contextlib
+import functools
+import hashlib
+import math
+
+import torch
+import torch._dynamo  # a first forward imports it anyway; here every isolated job shares the one import
+import transformers
+from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs  # noqa: F401 - likewise
+
+
+def from_pretrained(job):
+    """One load with the case's and the variant's options; missing weights are drawn from a fixed seed."""
+    case, variant, checkpoint = job["case"], job["variant"], job["checkpoint"]
+    options = {"trust_remote_code": case["trust_remote_code"], "local_files_only": True}
+    if variant["dtype"] != "default":
+        options[dtype_option()] = getattr(torch, variant["dtype"])
+    if variant["attention"] != "default":
+        options["attn_implementation"] = variant["attention"]
+    if checkpoint["file"]:
+        options["gguf_file"] = checkpoint["file"]
+    options.update(case["load"])
+    torch.manual_seed(0)
+    model_class = getattr(transformers, case["auto_class"])
+    model, loading = model_class.from_pretrained(checkpoint["folder"], output_loading_info=True, **options)
+    keys = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
+    return model, {key: sorted(map(str, loading.get(key) or ())) for key in keys}
+
+
+def dtype_option():
+    """`dtype` where the release knows it (it then keeps `torch_dtype` as a property), else `torch_dtype`."""
+    config = getattr(transformers, "PretrainedConfig", None) or transformers.PreTrainedConfig
+    return "dtype" if isinstance(getattr(config, "torch_dtype", None), property) else "torch_dtype"
+
+
+@contextlib.contextmanager
+def poisoned_memory():
+    """Let torch fill memory that it hands out with NaN, and put everything back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def tokenize(job, model):
+    """The model's inputs: ids given by the case, or its text through the cell's own tokenizer.
+
+    Returns:
+        The keyword arguments of the forward, and their values as lists for the response.
+    """
+    case, device = job["case"], job["variant"]["device"]
+    lists = {}
+    if case["input_ids"]:
+        lists = {"input_ids": case["input_ids"]}
+        if case["attention_mask"]:
+            lists["attention_mask"] = case["attention_mask"]
+    elif case["text"]:
+        lists = through_tokenizer(job)
+    further = {name: given(name, value, model.dtype).to(device) for name, value in case["inputs"].items()}
+    return {name: torch.tensor(rows, dtype=torch.long, device=device) for name, rows in lists.items()} | further, lists
+
+
+def given(name, value, dtype):
+    """A further input: explicit numbers, or seeded ones that are the same in every release of torch.
+
+    Seeded values are uniform in [-1, 1): SHAKE-256 over `seed/name`, the top 24 bits of each 32-bit word, times 2^-23.
+    """
+    if isinstance(value, dict):
+        shape = value["shape"]
+        stream = hashlib.shake_256(f"{value.get('seed', 0)}/{name}".encode()).digest(4 * math.prod(shape))
+        words = torch.frombuffer(bytearray(stream), dtype=torch.int32)
+        return ((words >> 8).float() * 2.0**-23).reshape(shape).to(dtype)
+    tensor = torch.tensor(value)
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def through_tokenizer(job):
+    """Tokenize the case's text as a user would; several prompts are padded on the tokenizer's own side."""
+    text, several = list(job["case"]["text"]), len(job["case"]["text"]) > 1
+    tokenizer = tokenizer_of(job["tokenizer"]["folder"], job["tokenizer"]["file"], job["case"]["trust_remote_code"])
+    if several and tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return {name: [list(row) for row in rows] for name, rows in tokenizer(text, padding=several).items()}
+
+
+@functools.lru_cache(maxsize=1)
+def tokenizer_of(folder, file, trust_remote_code):
+    """Load a tokenizer once for all variants of a case: reading one out of a GGUF takes seconds."""
+    options = {"gguf_file": file} if file else {}
+    return transformers.AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=trust_remote_code, local_files_only=True, **options
+    )
+
+
+def used_attention(model):
+    """The attention implementation that the loaded model really has, with the classes of its attention modules."""
+    classes = {type(module).__name__ for module in model.modules() if "attention" in type(module).__name__.lower()}
+    return {"implementation": getattr(model.config, "_attn_implementation", None), "classes": sorted(classes)}
+
+
+def tensors_of(model):
+    """Every parameter and buffer by every name it has: tied ones appear under each."""
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
+
+
+def digest(tensor):
+    """sha256 over a tensor's bytes, row-major; `meta` for a tensor that was never given memory."""
+    if tensor.is_meta:
+        return "meta"
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
+
+
+def main_output(outputs):
+    """Logits, or the last hidden state of a model without a head."""
+    for name in ("logits", "last_hidden_state"):
+        if getattr(outputs, name, None) is not None:
+            return getattr(outputs, name)
+    raise TypeError("the model's output has neither logits nor last_hidden_state: " + type(outputs).__name__)
