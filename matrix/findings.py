@@ -50,7 +50,7 @@ def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ..
         judged = [(value, found) for value, found in pairs if found and found.verdict != "missing"]
         bad = next((index for index, (_, found) in enumerate(judged) if found.verdict not in QUIET), None)
         # what the baseline's own memory does not decide started nowhere along this axis
-        if bad is None or _undecided(judged[bad][1]):
+        if bad is None or judged[bad][1].baseline_at_fault:
             continue
         first_bad, found = judged[bad]
         last_good = judged[bad - 1][0] if bad else line[0]
@@ -65,10 +65,6 @@ def _along(spec: Spec, axis: str, baseline: Cell, by_axes: Mapping[tuple[str, ..
             first_bad=first_bad,
             sentence=f"{_what(found)}: {along}{again}{_others(axis, baseline, found, by_axes)}",
         )
-
-
-def _undecided(found: Judgement) -> bool:
-    return found.comparison is not None and bool(found.comparison.uninitialised[0] or found.comparison.undetermined)
 
 
 def _what(found: Judgement) -> str:
@@ -98,13 +94,22 @@ def _others(axis: str, baseline: Cell, found: Judgement, by_axes: Mapping[tuple[
     ]
     if not others or len(peers) < 2:  # noqa: PLR2004 - one peer is the finding itself
         return ""
-    same = all(judged.verdict == found.verdict and judged.stage == found.stage for judged in peers)
     names = " and ".join(others)
-    return (
-        f"; follows {axis}, not {names}: every {names} build shows it"
-        if same
-        else f"; not at every {names}: an interaction"
+    shown, unlike = _split(peers, found)
+    if not unlike:
+        return f"; follows {axis}, not {names}: every {names} build shows it"
+    where = ", ".join(" and ".join(f"{name} {judged.candidate.cell.axes[name]}" for name in others) for judged in shown)
+    there = ", ".join(
+        f"{' and '.join(judged.candidate.cell.axes[name] for name in others)} is {judged.verdict}" for judged in unlike
     )
+    return f"; an interaction: with {where}, while {there}"
+
+
+def _split(peers: Sequence[Judgement], found: Judgement) -> tuple[list[Judgement], list[Judgement]]:
+    """Those that show the same thing, and those that do not."""
+    same = [(peer.verdict, peer.stage, peer.where) == (found.verdict, found.stage, found.where) for peer in peers]
+    shown = [peer for peer, is_same in zip(peers, same, strict=True) if is_same]
+    return shown, [peer for peer, is_same in zip(peers, same, strict=True) if not is_same]
 
 
 def _at(baseline: Cell, axis: str, value: str) -> tuple[str, ...]:

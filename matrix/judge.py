@@ -12,7 +12,7 @@ from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison
 from matrix.noise import Rounding
 from matrix.plan import Job
-from matrix.repeats import disagreement
+from matrix.repeats import Repeat, disagreement
 from matrix.spec import Known, Spec, Stage, matches
 
 Verdict = Literal["identical", "noise", "drift", "unstable", "error", "missing"]
@@ -27,7 +27,7 @@ QUIET: frozenset[Verdict] = frozenset({"identical", "noise"})
 class Side:
     """One side of a comparison: the cell, what became of it and at which stage, and its capture if there is one.
 
-    `repeat` is what a second load in another process saw of the same case, complete or not.
+    `repeat` is a second load of the same case in another process.
     """
 
     cell: Cell
@@ -35,7 +35,7 @@ class Side:
     reason: str | None
     capture: Capture | None
     stage: str | None = None
-    repeat: Capture | None = None
+    repeat: Repeat | None = None
 
     @property
     def captured(self) -> Capture | None:
@@ -64,6 +64,7 @@ class Judgement:
         summary: One sentence.
         notes: Facts that change nothing about the verdict.
         known: The spec's entry that expects exactly this, if any.
+        baseline_at_fault: Whether it is the baseline that is unstable: then no axis decides it.
         within: The option that differs, where both sides are variants of one cell.
         against: Then, the baseline side's job.
         same_ids: The same job with the baseline's ids, where the tokens differ.
@@ -80,6 +81,7 @@ class Judgement:
     where: str | None = None
     notes: tuple[str, ...] = ()
     known: Known | None = None
+    baseline_at_fault: bool = False
     within: Option | None = None
     against: Job | None = None
     same_ids: Judgement | None = None
@@ -189,28 +191,35 @@ def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") 
     names = capture.uninitialised
     stage: Stage = "parameters" if names[0] in {state.name for state in capture.parameters} else "buffers"
     text = f"loading leaves {wording.some(names)} as uninitialised memory{whose}; {then}"
-    return replace(judged, verdict="unstable", stage=stage, where=names[0], summary=text)
+    return _unstable(judged, stage, names[0], text, at_fault=bool(whose))
 
 
 def _torn(bare: Judgement) -> Judgement | None:
     """Unstable: one side loads in one process and not in another."""
     for side, whose in ((bare.candidate, ""), (bare.baseline, " in the baseline")):
-        failed = side.failure or (side.repeat.failure if side.repeat else None)
-        loads = (side.captured, side.repeat and side.repeat.status == "captured")
-        if failed and not failed.transient and any(loads):
+        failed = side.failure or (side.repeat.second.failure if side.repeat else None)
+        loads = side.captured or (side.repeat and side.repeat.second.status == "captured")
+        # a repeat generates nothing; and where memory was never written, that decides which load fails
+        excused = failed and (failed.transient or failed.stage == "generation")
+        if failed and loads and not excused and not (side.capture and side.capture.uninitialised):
             text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
-            return replace(bare, verdict="unstable", stage=_stage(failed.stage), where=failed.type, summary=text)
+            return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
     return None
 
 
 def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
     """Unstable: one side does not agree with itself."""
     for side, whose in ((judged.candidate, ""), (judged.baseline, " in the baseline")):
-        repeat = side.repeat if side.repeat and side.repeat.status == "captured" else None
-        if side.captured and (found := disagreement(side.captured, repeat)):
+        if side.captured and (found := disagreement(side.captured, side.repeat)):
             text = f"{found.text}{whose}; in this load {wording.distance(comparison)}"
-            return replace(judged, verdict="unstable", stage=found.stage, where=found.where, summary=text)
+            stage: Stage = "load" if found.where in comparison.newly_missing else found.stage
+            return _unstable(judged, stage, found.where, text, at_fault=bool(whose))
     return None
+
+
+def _unstable(judged: Judgement, stage: Stage | None, where: str, text: str, *, at_fault: bool) -> Judgement:
+    unstable = replace(judged, verdict="unstable", stage=stage, where=where, summary=text)
+    return replace(unstable, baseline_at_fault=at_fault)
 
 
 def _tokens(judged: Judgement, comparison: Comparison) -> Judgement | None:
@@ -239,8 +248,7 @@ def _undetermined(judged: Judgement, comparison: Comparison) -> Judgement | None
     if not drawn or comparison.config or drawn[0] != comparison.changes("parameters")[0].name:
         return None
     lacking = f"the checkpoint does not hold {wording.some(drawn)}, which every load draws anew"
-    text = f"{lacking}; {wording.distance(comparison)}"
-    return replace(judged, verdict="unstable", stage="parameters", where=drawn[0], summary=text)
+    return _unstable(judged, "parameters", drawn[0], f"{lacking}; {wording.distance(comparison)}", at_fault=True)
 
 
 def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
@@ -254,7 +262,8 @@ def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
     within = rounding.plausible and floor is not None and largest <= floor.reach and not comparison.config
     if not within and not (proof and proof.vanishes):
         return None
-    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text)
+    left = () if proof is None or proof.vanishes else (wording.left(proof),)
+    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text, notes=(*judged.notes, *left))
 
 
 def _is_tie(judged: Judgement) -> bool:

@@ -34,42 +34,77 @@ class Disagreement:
     text: str
 
 
-def disagreement(first: Capture, repeat: Capture | None) -> Disagreement | None:
-    """The earliest thing that differs between a capture and its repeat, or between its two forwards.
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """A second load of a case in another process, from another random seed.
+
+    Attributes:
+        first: What the first process saw under the same variant; None when it saw nothing whole.
+        second: What the second process saw, complete or not.
+    """
+
+    first: Capture | None
+    second: Capture
+
+    @property
+    def whole(self) -> bool:
+        """Whether both loads can be compared."""
+        return self.first is not None and self.second.status == "captured"
+
+    @property
+    def moved(self) -> bool:
+        """Whether the two loads compute other logits."""
+        return self.first is not None and self.whole and not same_where_kept(self.first, self.second)
+
+
+def disagreement(capture: Capture, repeat: Repeat | None) -> Disagreement | None:
+    """The earliest thing that differs between two loads of a case, or between two forwards of one.
 
     Args:
-        first: The capture that is compared with others.
-        repeat: The same case loaded in another process, under the same dtype; logits are compared only where its
-            attention kernel and threads are the same too.
+        capture: What is compared with other cells.
+        repeat: The same case in the same dtype, loaded again; it may be of another variant, whose kernel or threads
+            give other bits by right: then only the tensors are compared with the capture's.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    return next(_found(first, repeat), None)
+    return next(_found(capture, repeat if repeat and repeat.whole else None), None)
 
 
-def _found(first: Capture, repeat: Capture | None) -> Iterator[Disagreement]:
+def _found(capture: Capture, repeat: Repeat | None) -> Iterator[Disagreement]:
     if repeat:
-        yield from _between_loads(first, repeat)
-    if AGAIN in first.outputs and (spread := _spread(first, "logits", first, AGAIN)):
-        yield Disagreement(stage="logits", where="logits", text=f"two forwards of one load differ by {spread:.3g}")
-    # other kernels give other bits by right
-    alike = repeat and (first.attention, _threads(first)) == (repeat.attention, _threads(repeat))
-    if repeat and alike and not same_where_kept(first, repeat):
-        spread = _spread(first, "logits", repeat, "logits")
-        yield Disagreement(stage="logits", where="logits", text=f"the logits of two loads differ by {spread:.3g}")
+        yield from _tokens(capture, repeat)
+        yield from _tensors(capture, repeat)
+    if AGAIN in capture.outputs and (spread := _spread(capture, "logits", capture, AGAIN)):
+        yield Disagreement(
+            stage="logits", where="logits", text=f"two forwards of one load differ by up to {spread:.3g}"
+        )
+    if repeat and repeat.first and repeat.first.folder == capture.folder and repeat.moved:
+        spread = _spread(capture, "logits", repeat.second, "logits")
+        text = f"two loads, in two processes, give logits that differ by up to {spread:.3g}"
+        yield Disagreement(stage="logits", where="logits", text=text)
 
 
-def _between_loads(first: Capture, repeat: Capture) -> Iterator[Disagreement]:
-    if change := changed_tokens(first, repeat):
+def _tokens(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
+    if change := changed_tokens(capture, repeat.second):
         where = f"{change.list}[{change.row}, {change.position}]"
         yield Disagreement(stage="tokens", where=where, text="the tokenizer makes other ids in a second process")
+
+
+def _tensors(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
+    # what the checkpoint lacks is drawn from another seed, which matters where the model computes with it
+    drawn = {*capture.missing_keys, *capture.mismatched_keys}
     for kind in _KINDS:
-        again = {state.name: state for state in getattr(repeat, kind)}
-        for state in getattr(first, kind):
-            if state.name in again and again[state.name].sha256 != state.sha256:
-                text = f"two loads, in two processes, give {state.name} different values"
-                yield Disagreement(stage=kind, where=state.name, text=text)
+        again = {state.name: state for state in getattr(repeat.second, kind)}
+        differing = [s.name for s in getattr(capture, kind) if s.name in again and again[s.name].sha256 != s.sha256]
+        lacking = [name for name in differing if name in drawn]
+        if lacking and repeat.moved:
+            text = f"the checkpoint does not hold {', '.join(lacking[:3])}, which every load draws anew"
+            yield Disagreement(stage=kind, where=lacking[0], text=text)
+        for name in differing:
+            if name not in drawn:
+                text = f"two loads, in two processes, give {name} different values"
+                yield Disagreement(stage=kind, where=name, text=text)
 
 
 def _spread(a: Capture, one: str, b: Capture, other: str) -> float:
@@ -78,7 +113,3 @@ def _spread(a: Capture, one: str, b: Capture, other: str) -> float:
     if first.shape != second.shape:
         return math.inf
     return compare(first, second, kept(a, first.shape)).max_abs
-
-
-def _threads(side: Capture) -> object:
-    return side.environment.get("threads")

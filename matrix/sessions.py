@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from matrix import outcome, progress
-from matrix.cell import Cell
+from matrix.cell import Cell, CellStatus
 from matrix.environment import NOX_VARIABLE
 from matrix.run import RUN_VARIABLE, Run
 from matrix.state import ROOT
@@ -44,8 +44,8 @@ def drive(run: Run, cells: Sequence[Cell], jobs: int) -> None:
             process.wait()
     for cell in cells:
         if not (run.cell(cell.id) / outcome.CELL).exists():
-            reason = _reason(cell, log.read_text(encoding="utf-8", errors="replace"))
-            outcome.write_failure(run.cell(cell.id), cell, "not_run", reason)
+            status, reason = _reason(cell, log.read_text(encoding="utf-8", errors="replace"))
+            outcome.write_failure(run.cell(cell.id), cell, status, reason)
 
 
 def _command(cells: Sequence[Cell], jobs: int) -> list[str]:
@@ -58,7 +58,9 @@ def _shown(run: Run, cells: Sequence[Cell]) -> AbstractContextManager[Any]:
     return progress.Progress(run, cells) if sys.stderr.isatty() else nullcontext(progress.Silence())
 
 
-def _reason(cell: Cell, log: str) -> str:
-    """The last line that nox wrote about a session that never came to its end."""
+def _reason(cell: Cell, log: str) -> tuple[CellStatus, str]:
+    """What nox wrote about a session that never came to its end: no interpreter, or its last line."""
     lines = [line.strip() for line in log.splitlines() if cell.id in line or "rror" in line]
-    return f"nox did not run the session: {lines[-1][:300]}" if lines else "nox did not run the session"
+    if any(cell.id in line and "interpreter" in line and "not found" in line for line in lines):
+        return "env_failed", f"there is no Python {cell.python} on this machine: install it, or drop it from the axis"
+    return "not_run", f"nox did not run the session: {lines[-1][:300]}" if lines else "nox did not run the session"

@@ -17,6 +17,7 @@ from matrix.noise import Rounding
 from matrix.outcome import CELL, Outcome
 from matrix.pairs import Pair, pairs
 from matrix.plan import Job, Plan
+from matrix.repeats import Repeat
 from matrix.request import SCHEMA
 from matrix.run import Run
 from matrix.spec import Known
@@ -134,7 +135,8 @@ def _side(run: Run, report: CellReport, job: Job) -> Side:
     found, repeat = _found(run, report, job), None
     if not job.same_ids:
         own = next(again for again in run.plan.repeats if _is_repeat(again, job))
-        repeat = _found(run, report, own)
+        first, second = _found(run, report, replace(own, take="main")), _found(run, report, own)
+        repeat = Repeat(first=first, second=second) if second else None
     return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found, repeat=repeat)
 
 

@@ -9,6 +9,7 @@ from matrix.capture import Failure
 from matrix.changes import Change, Kind, TokenChange
 from matrix.compare import Comparison
 from matrix.noise import Rounding
+from matrix.proof import Proof
 
 _CHANGES: dict[Change, str] = {
     "added": "added",
@@ -46,14 +47,20 @@ def rounding(found: Rounding | None, comparison: Comparison) -> str:
         k = found.floor.ratio(outputs.values.max_abs)
         said.append(f"{k:.2g} times the noise floor of {found.floor.max_abs:.2g} ({found.floor.source})")
     if proof := found.proof:
-        left = f"{proof.after:.2g} of it is left in corrected float64"
-        said.append(f"rounding changed: only {left}" if proof.vanishes else left)
+        left = f"{proof.after:.2g}" if proof.after else "nothing"
+        said.append(f"{'rounding changed: ' if proof.vanishes else ''}{left} of it is left in corrected float64")
         said += [f"though {some(list(proof.escaped))} escaped the correction"] if proof.escaped else []
     elif found.lacking:
         said.append(f"corrected float64 could not run ({found.lacking[0]})")
     if comparison.generation is not None and comparison.margin is not None:
         said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.2g}")
     return "".join(f", {words}" for words in said)
+
+
+def left(proof: Proof) -> str:
+    """What is said of noise that is within the floor, and yet more than rounding would leave."""
+    share = f"{proof.after:.2g} of {proof.before:.2g} stays in corrected float64"
+    return f"within the noise floor, but not rounding alone: {share}"
 
 
 def tokens(change: TokenChange) -> str:

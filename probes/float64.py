@@ -10,10 +10,10 @@ asks for a narrower dtype gets float64 instead, and a witness below counts each 
 
 Runs on torch from 2.4 on, and imports nothing else.
 
-What it does not reach: compiled code that hides its operations (custom kernels, numpy), random numbers (float64 ones
-are drawn otherwise than float32 ones) and tricks with the bits of a float. `torch.finfo(torch.float32)` is no call that
-torch shows, and needs none: what it gives are Python numbers, which are constants that round nothing. float8 stays as
-it is: kernels want it so, and whatever makes more of it counts as escaped.
+What it does not reach: what compiled kernels do inside, and what numpy computes (what comes back from there in a narrow
+dtype is counted, as `aten.lift_fresh`); random numbers, which float64 draws otherwise than float32; the constants of
+`torch.FloatTensor(…)`; tricks with the bits of a float. `torch.finfo(torch.float32)` is no call that torch shows, and
+needs none: it gives Python numbers, which round nothing. float8 stays as it is, and whatever makes more of it counts.
 """
 
 import collections
@@ -33,6 +33,7 @@ WIDE = {
     torch.complex32: torch.complex128,
     torch.complex64: torch.complex128,
 }
+DOUBLE = {torch.float64, torch.complex128}
 CASTS = {
     torch.Tensor.float: torch.Tensor.double,
     torch.Tensor.half: torch.Tensor.double,
@@ -184,14 +185,16 @@ class Witness(TorchDispatchMode):
 
         What came here past the rewrite, as the operations of scripted functions do, passes through it with this call.
         """
-        run = grouped_mm if is_grouped_mm(function) and args[0].dtype is torch.float64 else function
+        given = dtypes((args, kwargs))
+        run = grouped_mm if is_grouped_mm(function) and torch.float64 in given else function
         result = run(*args, **(kwargs or {}))
-        # an entry is judged by what came in: this very call may have lifted it
-        made = {tensor.dtype for tensor in tensors_in(args if function in ENTRIES else result) if is_short(tensor)}
-        if made:
-            given = {tensor.dtype for tensor in tensors_in((args, kwargs)) if is_inexact(tensor)}
-            if not is_move(function) or any(not holds(to, of) for to in made for of in given):
-                self.escaped[str(getattr(function, "overloadpacket", function))] += 1
+        made = dtypes(result)
+        if function in ENTRIES:  # nobody knows how these numbers were computed, and this very call may have lifted them
+            lost = not given <= DOUBLE
+        else:
+            lost = not made <= DOUBLE and not (is_move(function) and all(holds(to, of) for to in made for of in given))
+        if lost:
+            self.escaped[str(getattr(function, "overloadpacket", function))] += 1
         return result
 
 
@@ -238,19 +241,16 @@ def tensors_in(value, seen=None):
             yield from tensors_in(item, seen)
 
 
+def dtypes(value):
+    """The dtypes of the floating-point and complex tensors in nested containers, as they really are."""
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - else Rewrite answers, for whom every tensor is float64
+        found = {tensor.dtype for tensor in tensors_in(value)}
+        return {dtype for dtype in found if dtype.is_floating_point or dtype.is_complex}
+
+
 def is_narrow(value):
     """Whether a value is a tensor that has a wider counterpart."""
     return isinstance(value, torch.Tensor) and value.dtype in WIDE
-
-
-def is_inexact(tensor):
-    """Whether a tensor holds floating-point or complex numbers."""
-    return tensor.dtype.is_floating_point or tensor.dtype.is_complex
-
-
-def is_short(tensor):
-    """Whether a tensor holds numbers of fewer digits than float64: narrow, or float8."""
-    return is_inexact(tensor) and tensor.dtype not in (torch.float64, torch.complex128)
 
 
 def is_bitcast(function, args, kwargs):
@@ -258,7 +258,7 @@ def is_bitcast(function, args, kwargs):
     if function not in BITCASTS:
         return False
     dtype = any(isinstance(value, torch.dtype) for value in (*args[1:], *kwargs.values()))
-    return dtype and args[0].dtype not in (torch.float64, torch.complex128)
+    return dtype and args[0].dtype not in DOUBLE
 
 
 def is_move(function):
@@ -269,7 +269,7 @@ def is_move(function):
 
 def holds(to, of):
     """Whether one dtype holds every number of another; float8, which torch does not promote, only its own."""
-    if to is of:
+    if to is of or to in DOUBLE:
         return True
     return to in WIDE and (of.itemsize == 1 or torch.promote_types(to, of) is to)
 

@@ -12,7 +12,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs
 
 
 def from_pretrained(job):
-    """One load with the case's and the variant's options; missing weights are drawn from a fixed seed."""
+    """One load with the case's and the variant's options; missing weights are drawn from a fixed seed.
+
+    A repeat has another seed: what the checkpoint does not decide shows.
+    """
     case, variant, checkpoint = job["case"], job["variant"], job["checkpoint"]
     options = {"trust_remote_code": case["trust_remote_code"], "local_files_only": True}
     if variant["dtype"] != "default":
@@ -22,7 +25,7 @@ def from_pretrained(job):
     if checkpoint["file"]:
         options["gguf_file"] = checkpoint["file"]
     options.update(case["load"])
-    torch.manual_seed(0)
+    torch.manual_seed(1 if job["take"] == "repeat" else 0)
     model_class = getattr(transformers, case["auto_class"])
     model, loading = model_class.from_pretrained(checkpoint["folder"], output_loading_info=True, **options)
     keys = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")

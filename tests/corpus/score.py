@@ -45,12 +45,13 @@ class Row:
     @property
     def within(self) -> Option | None:
         """The option whose values are compared inside one cell; None for a cell against the baseline."""
-        return getattr(self.judged, "within", None)
+        return self.judged.within
 
     @property
     def variant(self) -> str:
-        """The variant's name, and along which option it is compared inside its cell."""
-        return self.judged.job.variant.id + (f" (along {self.within})" if self.within else "")
+        """The variant's name, and which other one of its cell it is compared with, if that is so."""
+        against = f" against {self.judged.against.variant.id}" if self.judged.against else ""
+        return self.judged.job.variant.id + against
 
     @property
     def positive(self) -> bool:
@@ -259,7 +260,7 @@ def total(scores: Sequence[Score]) -> Score:
 
 def _compared(verdicts: Verdicts) -> tuple[Judgement, ...]:
     """Every cell against the baseline, then the variants inside each cell."""
-    return *verdicts.judgements, *getattr(verdicts, "within", ())
+    return *verdicts.judgements, *verdicts.within
 
 
 def _truth(spec: str, known: Sequence[Known], judged: Judgement) -> Known | None:

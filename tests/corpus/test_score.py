@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from matrix import verdicts
 from matrix.errors import SpecError
-from matrix.judge import Judgement, Verdict
+from matrix.judge import Verdict
 from matrix.spec import Known
 from tests.corpus import __main__ as command
 from tests.corpus.score import Row, Score, Share, score, total
@@ -225,7 +224,16 @@ def test_other_torch_builds_run_only_when_asked_for() -> None:
     assert [path.stem for path in command.choose(["torch"], ["gpt2-tiny"])] == ["torch"]
 
 
-def test_a_comparison_within_a_cell_is_labelled(tmp_path: Path) -> None:
-    judged = verdicts.judge_run(_folder(tmp_path).capture(*TWO).capture(*THREE).run).judgements[0]
-    apart = cast("Judgement", SimpleNamespace(job=judged.job, within="attention"))
-    assert Row(spec="small", cell="", judged=apart, truth=None).variant == "float32-eager (along attention)"
+def test_variants_of_one_cell_have_truths_of_their_own(tmp_path: Path) -> None:
+    known = _known(cells={}, variant={"attention": "sdpa"}, verdict="error", within="attention")
+    kernels = {"variants": {"attention": ["eager", "sdpa"]}, "within": ["attention"]}
+    folder = _folder(tmp_path, known, **kernels)
+    for cell in (TWO, THREE):
+        folder.capture(*cell)
+    for cell in (ONE, TWO, THREE):
+        folder.capture(*cell, job="tiny/float32-sdpa")
+    scored = _score(folder)
+    assert [(row.variant, row.cell) for row in scored.rows if row.positive] == [
+        ("float32-sdpa against float32-eager", cell) for cell in ("1.0", "2.0", "3.0")
+    ]
+    assert (scored.starts, scored.idle) == ((), ())

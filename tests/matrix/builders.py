@@ -8,15 +8,17 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from matrix import capture, outcome, spec
+from matrix import capture, evidence, outcome, spec
 from matrix import run as runs
 from matrix.capture import Capture
 from matrix.cell import Cell, CellStatus
+from matrix.evidence import Evidence
 from matrix.outcome import Outcome
 from matrix.run import Run
 from matrix.spec import Spec
@@ -27,6 +29,7 @@ LEFT_PADDED = {"input_ids": [[0, 6, 7]], "attention_mask": [[0, 1, 1]]}
 LOGITS = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
 """One row of three positions over four tokens."""
 
+CONFIG = {"hidden_size": 4, "rope": {"theta": 10000.0}, "transformers_version": "4.57.6"}
 DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64"}
 
 
@@ -72,33 +75,60 @@ def write_capture(
     **facts: Any,  # noqa: ANN401 - what a response may hold
 ) -> Path:
     """Write a complete capture; further facts replace those of a response.json."""
-    folder.mkdir(parents=True, exist_ok=True)
     stored = {name: np.asarray(values, np.float32) for name, values in (tensors or {}).items()}
-    stored["logits"] = logits
-    write_tensors(folder / "tensors.safetensors", stored)
-    described = {
-        name: {"dtype": str(a.dtype), "shape": list(a.shape), "sha256": hashlib.sha256(a.tobytes()).hexdigest()}
-        for name, a in stored.items()
-    }
     response = {
-        "schema": 1,
-        "key": "key",
-        "status": "captured",
         "environment": {"cpu": cpu, "cpu_capability": "AVX2"},
         "loading": {"missing_keys": []},
         "uninitialised": [],
         "model_class": "TinyForCausalLM",
         "attention": {"implementation": "eager", "classes": ["TinyAttention"]},
-        "config": {"hidden_size": 4, "rope": {"theta": 10000.0}, "transformers_version": "4.57.6"},
+        "config": CONFIG,
         "tokens": IDS,
         "parameters": [tensor("model.weight")],
         "buffers": [],
         "generated": [],
-        "cost": {"load": {"seconds": 0.1, "peak_bytes": 1}},
-        "warnings": [],
-        "tensors": described,
     }
-    (folder / "response.json").write_text(json.dumps({**response, **facts}), encoding="utf-8")
+    return _write(folder, {**response, **facts}, {**stored, "logits": logits})
+
+
+def write_evidence(
+    folder: Path,
+    *,
+    logits: NDArray[Any] = LOGITS,
+    roundings: Mapping[str, NDArray[Any] | None] = MappingProxyType({}),
+    exact: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    **facts: Any,  # noqa: ANN401 - what a response may hold
+) -> Path:
+    """Write a complete closer look: other roundings of the logits (None: the same bits), and float64 by kernel."""
+    response = {
+        "environment": {},
+        "config": CONFIG,
+        "tokens": IDS,
+        "dtype": "float32",
+        "kernel": "eager",
+        "roundings": {name: None if values is None else f"rounding/{name}" for name, values in roundings.items()},
+        "exact": {kernel: f"exact/{kernel}" for kernel in exact},
+        "lifted": {kernel: {"tensors": 1, "calls": 0} for kernel in exact},
+        "escaped": {kernel: {} for kernel in exact},
+        "lacking": {},
+        "contents": {},
+    }
+    stored = {f"rounding/{name}": values for name, values in roundings.items() if values is not None}
+    wide = {f"exact/{kernel}": values.astype(np.float64) for kernel, values in exact.items()}
+    return _write(folder, {**response, **facts}, {"logits": logits, **stored, **wide})
+
+
+def _write(folder: Path, response: dict[str, Any], stored: Mapping[str, NDArray[Any]]) -> Path:
+    """Write both files of a complete capture, as the harness does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / "tensors.safetensors", stored)
+    described = {
+        name: {"dtype": str(a.dtype), "shape": list(a.shape), "sha256": hashlib.sha256(a.tobytes()).hexdigest()}
+        for name, a in stored.items()
+    }
+    head = {"schema": 1, "key": "key", "status": "captured", "warnings": [], "tensors": described}
+    cost = {"load": {"seconds": 0.1, "peak_bytes": 1}}
+    (folder / "response.json").write_text(json.dumps({**head, "cost": cost, **response}), encoding="utf-8")
     return folder
 
 
@@ -111,9 +141,23 @@ def write_failed_capture(folder: Path, *, stage: str = "load", transient: bool =
     return folder
 
 
+def content(values: ArrayLike) -> str:
+    """A digest of values that adds up, whatever their order: any mixing of single values will do."""
+    numbers = np.asarray(values, np.float32).reshape(-1)
+    mixed = (int.from_bytes(hashlib.sha256(number.tobytes()).digest()[:8], "little") for number in numbers)
+    return f"{sum(mixed) % 2**64:016x}"
+
+
 def captured(folder: Path, **facts: Any) -> Capture:  # noqa: ANN401 - what a response may hold
     """Write a capture and read it back."""
     found = capture.read(write_capture(folder, **facts))
+    assert found
+    return found
+
+
+def looked(folder: Path, **facts: Any) -> Evidence:  # noqa: ANN401 - what a response may hold
+    """Write a closer look and read it back."""
+    found = evidence.read(write_evidence(folder, **facts))
     assert found
     return found
 
@@ -189,9 +233,27 @@ class RunFolder:
         write_capture(self.run.cell(self.cell(*values).id) / job, **facts)
         return self.outcome(*values, job=job, status="captured")
 
-    def failed(self, *values: str, job: str = "tiny/float32-eager", stage: str = "load") -> RunFolder:
+    def repeat(self, *values: str, job: str = "tiny/float32-eager", **facts: Any) -> RunFolder:  # noqa: ANN401
+        """Give a cell a second load of a job."""
+        return self.capture(*values, job=f"{job}@repeat", **facts)
+
+    def evidence(
+        self,
+        *values: str,
+        job: str = "tiny/float32-eager",
+        through: str | None = None,
+        **facts: Any,  # noqa: ANN401 - what a response may hold
+    ) -> RunFolder:
+        """Give a cell a closer look at a job."""
+        name = f"{job}@evidence" + (f"@through-{through}" if through else "")
+        write_evidence(self.run.cell(self.cell(*values).id) / name, **facts)
+        return self.outcome(*values, job=name, status="captured")
+
+    def failed(
+        self, *values: str, job: str = "tiny/float32-eager", stage: str = "load", transient: bool = False
+    ) -> RunFolder:
         """Give a cell the capture of a probe that raised."""
-        write_failed_capture(self.run.cell(self.cell(*values).id) / job, stage=stage)
+        write_failed_capture(self.run.cell(self.cell(*values).id) / job, stage=stage, transient=transient)
         return self.outcome(*values, job=job, status="probe_failed", reason=f"{stage}: ImportError: no such name")
 
     def outcome(

@@ -17,6 +17,7 @@ def test_a_complete_capture_is_read_whole(tmp_path: Path) -> None:
         tokens={**LEFT_PADDED, "token_type_ids": [[0, 0, 0]]},
         buffers=[tensor("inv_freq", [1.0, float("nan")], persistent=False)],
         generated=[[1, 2]],
+        margins=[["0.5", "inf"]],
         uninitialised=["inv_freq"],
         warnings=["careful"],
     )
@@ -25,7 +26,8 @@ def test_a_complete_capture_is_read_whole(tmp_path: Path) -> None:
     assert read.tokens.attention_mask == ((0, 1, 1),)
     (buffer,) = read.buffers
     assert (buffer.shape, buffer.finite, buffer.head, buffer.persistent) == ((2,), 1, ("1.0", "nan"), False)
-    assert (read.generated, read.uninitialised, read.warnings) == (((1, 2),), ("inv_freq",), ("careful",))
+    assert (read.generated, read.margins) == (((1, 2),), ((0.5, float("inf")),))
+    assert (read.uninitialised, read.warnings) == (("inv_freq",), ("careful",))
     assert (read.attention, read.status, read.failure) == ("eager", "captured", None)
     assert read.tensors.is_file()
 
@@ -37,6 +39,15 @@ def test_a_failed_capture_has_a_failure_and_is_empty_elsewhere(tmp_path: Path) -
     assert read.failure
     assert (read.status, read.failure.stage, read.failure.type) == ("probe_failed", "logits", "ImportError")
     assert (read.tokens, read.parameters, read.outputs, read.attention) == (None, (), {}, None)
+    assert (read.generated, read.margins) == ((), ())
+
+
+@pytest.mark.parametrize("transient", [True, False])
+def test_a_failure_says_whether_the_next_time_may_go_better(tmp_path: Path, transient: bool) -> None:  # noqa: FBT001
+    read = capture.read(write_failed_capture(tmp_path, transient=transient))
+    assert read
+    assert read.failure
+    assert read.failure.transient is transient
 
 
 def test_no_capture_is_none(tmp_path: Path) -> None:

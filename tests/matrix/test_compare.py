@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matrix.case import Option
 from matrix.compare import Comparison, compare_captures
 from matrix.errors import CaptureError
-from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved, tensor, write_capture
+from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, content, moved, tensor, write_capture
 
 
 def _compare(folder: Path, baseline: dict[str, Any], candidate: dict[str, Any]) -> Comparison:
@@ -37,6 +38,7 @@ def test_equal_captures_differ_in_nothing_and_their_tensors_are_not_read(tmp_pat
         outputs=None,
         shapes=None,
         generation=None,
+        margin=None,
         same_cpu=True,
     )
 
@@ -123,7 +125,7 @@ def test_another_attention_implementation_is_a_config_change(tmp_path: Path) -> 
     assert (change.key, change.candidate) == ("attention implementation", "sdpa")
 
 
-OLD = tensor("old", [1.0, 2.0])
+OLD, TWIN = tensor("old", [1.0, 2.0]), tensor("twin", [1.0, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,8 @@ OLD = tensor("old", [1.0, 2.0])
         ([], [OLD], [("added", "old")]),
         ([OLD], [{**OLD, "name": "new"}], [("renamed", "old")]),
         ([OLD], [tensor("new", [[1.0, 2.0]])], [("removed", "old"), ("added", "new")]),
-        ([OLD], [{**OLD, "alias": "other"}], [("retied", "old")]),
+        ([OLD, TWIN], [OLD, {**TWIN, "alias": "old"}], [("retied", "old"), ("retied", "twin")]),
+        ([OLD, {**TWIN, "alias": "old"}], [{**OLD, "alias": "twin"}, TWIN], []),
         ([OLD], [{**OLD, "persistent": False}], [("persistence", "old")]),
     ],
 )
@@ -198,3 +201,59 @@ def test_another_cpu_or_instruction_set_is_noticed(tmp_path: Path, changed: dict
 def test_a_capture_keeps_its_bits(tmp_path: Path) -> None:
     assert captured(tmp_path, logits=np.full((1, 3, 4), np.nan, np.float32)).outputs["logits"]["dtype"] == "float32"
     assert write_capture(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "step", "margin"),
+    [
+        ({"generated": [[1, 2, 3]], "margins": [["9", "8", "0.5"]]}, {"generated": [[1, 2, 4]]}, 2, 0.5),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 0], [3, 0]]}, 1, 6.0),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 0], [3, 4]]}, 1, 8.0),
+        ({"generated": [[1, 2]], "margins": [["9"]]}, {"generated": [[1, 0]]}, 1, None),
+        ({"generated": [[1, 2]]}, {"generated": [[1, 0]], "margins": [["9", "8"]]}, 1, None),
+        ({"generated": [[1, 2]], "margins": [["9", "8"]]}, {"generated": [[1, 2]]}, None, None),
+    ],
+)
+def test_the_margin_is_the_baselines_smallest_where_tokens_part(
+    tmp_path: Path, baseline: dict[str, Any], candidate: dict[str, Any], step: int | None, margin: float | None
+) -> None:
+    found = _compare(tmp_path, baseline, candidate)
+    assert (found.generation, found.margin) == (step, margin)
+
+
+def _within(folder: Path, option: Option, candidate: dict[str, Any]) -> Comparison:
+    return compare_captures(captured(folder / "a"), captured(folder / "b", **candidate), within=option)
+
+
+def test_between_kernels_of_one_cell_the_kernel_itself_is_no_config_change(tmp_path: Path) -> None:
+    other = {"attention": {"implementation": "sdpa"}, "config": {"hidden_size": 5}}
+    assert [change.key for change in _within(tmp_path / "kernels", "attention", other).config] == ["hidden_size"]
+    assert len(_within(tmp_path / "dtypes", "dtype", other).config) == 2
+
+
+def test_between_dtypes_of_one_cell_the_dtype_itself_is_no_change(tmp_path: Path) -> None:
+    other = {
+        "logits": LOGITS.astype(np.float64),
+        "parameters": [{**tensor("model.weight"), "dtype": "float64", "sha256": "wide"}],
+    }
+    found = _within(tmp_path / "dtypes", "dtype", other)
+    assert (found.dtypes, found.state, found.altered) == (None, (), False)
+    found = _within(tmp_path / "kernels", "attention", other)
+    assert (found.dtypes, found.altered) == (("float32", "float64"), True)
+
+
+@pytest.mark.parametrize("kind", ["parameters", "buffers"])
+def test_between_dtypes_of_one_cell_other_values_of_one_dtype_are_a_change(tmp_path: Path, kind: str) -> None:
+    sides = [captured(tmp_path / name, **{kind: [tensor("a", [value])]}) for name, value in (("a", 1.0), ("b", 2.0))]
+    assert compare_captures(*sides, within="dtype").altered
+
+
+def test_tensors_that_were_looked_at_closely_are_known_in_another_layout(tmp_path: Path) -> None:
+    parts, whole = {"q": [1.0], "k": [2.0]}, {"qk": [1.0, 2.0]}
+    a, b = (
+        captured(tmp_path / name, parameters=[tensor(*item) for item in values.items()])
+        for name, values in (("a", parts), ("b", whole))
+    )
+    seen = [{name: content(values) for name, values in side.items()} for side in (parts, whole)]
+    found = compare_captures(a, b, contents=(seen[0], seen[1]))
+    assert (_state(found), found.altered) == ([("parameters", "relaid", "qk")], False)

@@ -53,7 +53,7 @@ class Project:
         laid = plan.plan(spec)
         work = Work(plan=laid, sources=sources, locks=engine.lock(laid.cells, self.state), state=self.state)
         for cell in laid.cells:
-            for task in work.tasks(cell, laid.jobs):
+            for task in work.tasks(cell, (*laid.jobs, *laid.repeats)):
                 write_capture(Path(task.content["folder"]), key=task.key, **facts)
 
 

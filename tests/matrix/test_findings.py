@@ -87,7 +87,7 @@ def test_a_difference_at_every_build_follows_the_release() -> None:
 def test_a_difference_at_one_build_only_is_an_interaction() -> None:
     verdicts: dict[str, Verdict] = {"1.0/8.0": "identical", "2.0/8.0": "identical", "2.0/9.0": "drift"}
     (found,) = _find(verdicts, torch=("8.0", "9.0"))
-    assert found.sentence.endswith("; not at every torch: an interaction")
+    assert found.sentence.endswith("; an interaction: with torch 9.0, while 8.0 is identical")
 
 
 def test_builds_without_a_verdict_say_nothing_about_it() -> None:

@@ -1,64 +1,180 @@
-"""A noise floor is measured in the baseline's own cell, and applies only where rounding may differ at all."""
+"""A noise floor is measured, never a constant; who may round in another way is known from the axes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from matrix import noise
+from matrix.case import Option
 from matrix.cell import Cell
-from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved
+from matrix.evidence import Evidence
+from matrix.noise import Floor
+from matrix.pairs import Pair
+from matrix.plan import plan
+from matrix.spec import Axis
+from tests.matrix.builders import LEFT_PADDED, LOGITS, looked, moved, small_spec
+
+AXES = {
+    "transformers": Axis(values=("1.0", "2.0")),
+    "torch": Axis(values=("8.0", "9.0")),
+    "Triton": Axis(values=("1.0", "2.0")),
+    "tokenizers": Axis(values=("0.1", "0.2")),
+    "python": Axis(values=("3.11", "3.12"), kind="python"),
+    "MODE": Axis(values=("slow", "fast"), kind="env"),
+}
+OWN = "its own error against corrected float64"
+
+
+def _pair(*differing: str, within: Option | None = None) -> Pair:
+    """A cell that has the second value on the axes named, against the one that has the first everywhere."""
+    job = plan(small_spec()).jobs[0]
+    axes = {name: axis.values[name in differing] for name, axis in AXES.items()}
+    baseline = Cell(axes={name: axis.values[0] for name, axis in AXES.items()})
+    return Pair(baseline=baseline, reference=job, cell=Cell(axes=axes), job=job, within=within)
 
 
 @pytest.mark.parametrize(
-    ("axes", "applies"),
+    ("differing", "may"),
     [
-        ({"transformers": "1.0", "torch": "9.0"}, False),
-        ({"transformers": "2.0", "torch": "9.0"}, False),
-        ({"transformers": "1.0", "torch": "8.0"}, True),
-        ({"transformers": "2.0", "torch": "8.0"}, True),
+        ("", False),
+        ("transformers", False),
+        ("tokenizers", False),
+        ("transformers tokenizers", False),
+        ("torch", True),
+        ("Triton", True),
+        ("python", True),
+        ("MODE", True),
+        ("transformers torch", True),
     ],
 )
-def test_only_another_axis_than_transformers_may_round_differently(axes: dict[str, str], applies: bool) -> None:  # noqa: FBT001
-    assert noise.applies(Cell(axes={"transformers": "1.0", "torch": "9.0"}), Cell(axes=axes)) is applies
+def test_only_an_axis_that_computes_may_round_in_another_way(differing: str, may: bool) -> None:  # noqa: FBT001
+    assert noise.plausible(_pair(*differing.split()), AXES) is may
 
 
-def test_the_floor_is_the_largest_spread_over_the_kernels(tmp_path: Path) -> None:
-    eager = captured(tmp_path / "a")
-    near, far = captured(tmp_path / "b", logits=moved(0.25)), captured(tmp_path / "c", logits=moved(-0.5))
-    floor = noise.measure(eager, {"sdpa": near, "flex": far}, "float32")
+def test_variants_of_one_cell_may_always_round_in_another_way() -> None:
+    assert noise.plausible(_pair(within="attention"), AXES)
+
+
+def _measured(folder: Path, **facts: Any) -> Floor:  # noqa: ANN401 - what a response may hold
+    floor = noise.measure(looked(folder, **facts))
     assert floor
-    assert (floor.max_abs, floor.limit, floor.ratio(1.0)) == (0.5, 2.0, 2.0)
-    assert floor.source == "eager against sdpa and flex in the baseline's cell"
+    return floor
 
 
-def test_a_kernel_that_gives_no_numbers_measures_nothing(tmp_path: Path) -> None:
-    broken = captured(tmp_path / "b", logits=moved(float("inf")))
-    assert noise.measure(captured(tmp_path / "a"), {"sdpa": broken}, "float16") is None
+def test_the_floor_is_the_largest_of_its_parts(tmp_path: Path) -> None:
+    roundings = {"2 threads": moved(0.25), "4 threads": None, "sdpa": moved(-0.5)}
+    floor = _measured(tmp_path, roundings=roundings, exact={"eager": moved(0.125)})
+    assert floor.parts == {OWN: 0.125, "2 threads": 0.25, "4 threads": 0.0, "sdpa": 0.5}
+    assert (floor.max_abs, floor.source, floor.reach, floor.excluded) == (0.5, "sdpa", 1.0, {})
 
 
-def test_sixteen_bits_have_a_wider_limit(tmp_path: Path) -> None:
-    floor = noise.measure(captured(tmp_path / "a"), {"sdpa": captured(tmp_path / "b", logits=moved(1))}, "bfloat16")
-    assert floor
-    assert floor.limit == 3.0
+def test_the_floor_counts_a_difference_in_floors(tmp_path: Path) -> None:
+    floor = _measured(tmp_path / "a", roundings={"sdpa": moved(0.5)})
+    assert (floor.ratio(1.0), floor.ratio(0.0)) == (2.0, 0.0)
+    zero = _measured(tmp_path / "b", roundings={"sdpa": None})
+    assert (zero.ratio(1e-9), zero.ratio(0.0), zero.reach) == (float("inf"), 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float64", 2), ("float32", 2), ("float16", 3), ("bfloat16", 3)])
+def test_sixteen_bits_have_a_wider_limit(tmp_path: Path, dtype: str, limit: float) -> None:
+    assert _measured(tmp_path, roundings={"sdpa": moved(1)}, dtype=dtype).limit == limit
+
+
+def _kernels(own: Any, other: Any) -> dict[str, Any]:  # noqa: ANN401 - arrays
+    """A model that is loaded with eager, whose sdpa lies 0.5 apart; what both are in float64."""
+    return {"roundings": {"2 threads": moved(0.25), "sdpa": moved(0.5)}, "exact": {"eager": own, "sdpa": other}}
+
+
+def test_a_kernel_that_computes_something_else_is_no_rounding(tmp_path: Path) -> None:
+    floor = _measured(tmp_path, **_kernels(LOGITS, moved(0.5)))
+    assert (floor.source, floor.max_abs, floor.excluded) == ("2 threads", 0.25, {"sdpa": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("exact", "parts"),
+    [
+        ({"eager": LOGITS, "sdpa": LOGITS}, {OWN, "2 threads", "sdpa"}),
+        ({"eager": LOGITS}, {OWN, "2 threads", "sdpa"}),
+        ({"sdpa": LOGITS}, {"2 threads", "sdpa"}),
+        ({}, {"2 threads", "sdpa"}),
+    ],
+)
+def test_a_kernel_counts_as_rounding_unless_float64_says_otherwise(
+    tmp_path: Path, exact: dict[str, Any], parts: set[str]
+) -> None:
+    floor = _measured(tmp_path, **{**_kernels(None, None), "exact": exact})
+    assert (set(floor.parts), floor.excluded) == (parts, {})
+
+
+def test_a_part_that_gives_no_numbers_is_left_out(tmp_path: Path) -> None:
+    floor = _measured(tmp_path, roundings={"2 threads": moved(0.25), "sdpa": moved(float("inf"))})
+    assert floor.parts == {"2 threads": 0.25}
+
+
+@pytest.mark.parametrize("roundings", [{}, {"sdpa": moved(float("nan"))}])
+def test_without_anything_finite_there_is_no_floor(tmp_path: Path, roundings: dict[str, Any]) -> None:
+    assert noise.measure(looked(tmp_path, roundings=roundings)) is None
+
+
+def test_where_nothing_but_another_meaning_was_seen_there_is_no_floor(tmp_path: Path) -> None:
+    own = {"eager": LOGITS, "sdpa": moved(0.5)}
+    floor = _measured(tmp_path, roundings={"sdpa": moved(0.5)}, exact=own)
+    assert (floor.parts, floor.excluded) == ({OWN: 0.0}, {"sdpa": 0.5})
 
 
 def test_positions_under_the_mask_do_not_count(tmp_path: Path) -> None:
-    sides = [captured(tmp_path / n, tokens=LEFT_PADDED, logits=moved(by, 0, 0, 0)) for n, by in (("a", 0), ("b", 9))]
-    floor = noise.measure(sides[0], {"sdpa": sides[1]}, "float32")
-    assert floor
-    assert floor.max_abs == 0
-    assert floor.ratio(1e-9) == float("inf")
+    hidden = moved(9, 0, 0, 0)
+    floor = _measured(tmp_path, tokens=LEFT_PADDED, roundings={"sdpa": hidden}, exact={"eager": hidden})
+    assert floor.parts == {OWN: 0.0, "sdpa": 0.0}
 
 
-def test_without_another_kernel_there_is_no_floor(tmp_path: Path) -> None:
-    assert noise.measure(captured(tmp_path), {}, "float32") is None
+def _sides(folder: Path, *dtypes: str) -> tuple[Evidence, Evidence]:
+    """Two sides of these dtypes; the baseline's floor is 0.25, the candidate's 0.5."""
+    good, bad = (
+        looked(folder / str(floor), roundings={"sdpa": moved(floor)}, exact={"eager": LOGITS}, dtype=dtype)
+        for dtype, floor in zip(dtypes, (0.25, 0.5), strict=True)
+    )
+    return good, bad
 
 
-def test_captures_of_other_ids_or_shapes_measure_nothing(tmp_path: Path) -> None:
-    others = {
-        "sdpa": captured(tmp_path / "b", tokens={**IDS, "input_ids": [[1, 2, 3]]}, logits=moved(1)),
-        "flex": captured(tmp_path / "c", logits=LOGITS[:, :, :3].copy()),
-    }
-    assert noise.measure(captured(tmp_path / "a"), others, "float32") is None
+@pytest.mark.parametrize(
+    ("good", "bad", "floor"),
+    [
+        ("float32", "bfloat16", 0.5),
+        ("float16", "bfloat16", 0.5),
+        ("bfloat16", "float32", 0.25),
+        ("float32", "float32", 0.25),
+    ],
+)
+def test_the_floor_is_the_coarser_sides_and_the_baselines_where_neither_is(
+    tmp_path: Path, good: str, bad: str, floor: float
+) -> None:
+    found = noise.weigh(*_sides(tmp_path, good, bad), 1.0, plausible=True)
+    assert found.floor
+    assert (found.floor.max_abs, found.plausible) == (floor, True)
+    assert found.proof
+    assert (found.proof.before, found.proof.after) == (1.0, 0.0)
+
+
+def test_one_side_alone_gives_a_floor_but_no_proof(tmp_path: Path) -> None:
+    good, bad = _sides(tmp_path, "float32", "float32")
+    for sides, floor in (((good, None), 0.25), ((None, bad), 0.5)):
+        found = noise.weigh(*sides, 1.0, plausible=False)
+        assert (found.floor and found.floor.max_abs, found.proof) == (floor, None)
+    assert noise.weigh(None, None, 1.0, plausible=False).floor is None
+
+
+def test_what_could_not_run_on_either_side_is_said_once(tmp_path: Path) -> None:
+    lacking = [{"sdpa": "ValueError: no"}, {"sdpa": "ValueError: no", "eager in float64": "RuntimeError: none"}]
+    good, bad = (looked(tmp_path / name, lacking=said) for name, said in zip("ab", lacking, strict=True))
+    found = noise.weigh(good, bad, 1.0, plausible=True)
+    assert found.lacking == ("sdpa: ValueError: no", "eager in float64: RuntimeError: none")
+
+
+def test_an_error_at_sixteen_bits_is_part_of_the_floor(tmp_path: Path) -> None:
+    exact = LOGITS.astype(np.float64) + 2.0**-9
+    assert _measured(tmp_path, exact={"eager": exact}, dtype="bfloat16").max_abs == 2.0**-9

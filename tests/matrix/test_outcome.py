@@ -87,3 +87,8 @@ def test_a_failure_is_kept_unless_it_may_pass(tmp_path: Path, transient: bool, k
     assert (done.status, done.reason) == ("probe_failed", "load: ImportError: no such name\nmore")
     assert outcome.is_captured(job) is kept
     assert (tmp_path / "cell" / job["id"] / "response.json").exists()
+
+
+@pytest.mark.parametrize(("name", "repeat"), [("a/b@repeat", True), ("a/b", False), ("a/b@evidence", False)])
+def test_a_repeat_is_known_by_its_id(name: str, repeat: bool) -> None:  # noqa: FBT001
+    assert Outcome(id=name, key="key", status="captured").is_repeat is repeat

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from matrix import plan
-from matrix.case import Case
+from matrix.case import Case, Variant
 from matrix.errors import SpecError
-from matrix.plan import Plan
+from matrix.plan import Job, Plan
 from tests.matrix.builders import small_spec
 
 TWO = {"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}}
@@ -95,3 +95,41 @@ def test_shards_part_the_cases() -> None:
     cases = tuple(Case(name=name, checkpoint=name) for name in "abcde")
     parts = [plan.shard(cases, index, 2) for index in (1, 2)]
     assert sorted(case.name for part in parts for case in part) == list("abcde")
+
+
+@pytest.mark.parametrize(
+    ("facts", "marks"),
+    [
+        ({}, ""),
+        ({"take": "repeat"}, "@repeat"),
+        ({"take": "evidence"}, "@evidence"),
+        ({"same_ids": True}, "@baseline-ids"),
+        ({"same_ids": True, "take": "evidence"}, "@baseline-ids@evidence"),
+        (
+            {"take": "evidence", "through": Variant(dtype="bfloat16", attention="eager")},
+            "@evidence@through-bfloat16-eager",
+        ),
+    ],
+)
+def test_a_jobs_id_says_what_is_taken_of_which_case_and_variant(facts: dict[str, Any], marks: str) -> None:
+    job = Job(case=Case(name="tiny", checkpoint="tiny"), variant=Variant(attention="eager"), **facts)
+    assert job.id == f"tiny/float32-eager{marks}"
+
+
+def test_each_case_is_repeated_once_per_dtype_and_device_under_its_first_other_options() -> None:
+    made = _plan(
+        case=[{"name": name, "checkpoint": name} for name in ("a", "b")],
+        variants={
+            "dtype": ["float32", "bfloat16"],
+            "attention": ["sdpa", "eager"],
+            "device": ["cpu", "cuda"],
+            "threads": [2, 1],
+        },
+    )
+    assert [job.id for job in made.repeats] == [
+        f"{case}/{dtype}-sdpa{device}-threads2@repeat"
+        for case in ("a", "b")
+        for dtype in ("float32", "bfloat16")
+        for device in ("", "-cuda")
+    ]
+    assert {job.take for job in made.jobs} == {"main"}

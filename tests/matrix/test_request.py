@@ -14,7 +14,7 @@ from matrix import request
 from matrix.case import Case, Variant
 from matrix.cell import Cell
 from matrix.environment import Lock
-from matrix.plan import Job
+from matrix.plan import Job, Take
 from matrix.sources import Source
 from matrix.state import State
 from tests.matrix.builders import write_checkpoint
@@ -46,6 +46,9 @@ def _case(**changes: Any) -> dict[str, Job]:  # noqa: ANN401 - what a case may h
         _case(trust_remote_code=True),
         {"job": replace(PARTS["job"], variant=Variant(dtype="bfloat16"))},
         {"job": request.same_ids(PARTS["job"], {"input_ids": [[1]]})},
+        {"job": replace(PARTS["job"], take="repeat")},
+        {"job": replace(PARTS["job"], take="evidence")},
+        {"job": replace(PARTS["job"], through=Variant(dtype="bfloat16"))},
         {"lock": Lock(path=Path("/lock"), digest="other")},
         {"sources": (replace(SOURCE, digest="other"), SOURCE)},
         {"sources": (SOURCE, replace(SOURCE, digest="other"))},
@@ -76,7 +79,7 @@ def test_names_and_places_do_not(changes: dict[str, Any]) -> None:
 
 def test_other_probes_are_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _key()
-    monkeypatch.setattr(request, "MODEL_PROBE", tmp_path / "model.py")
+    monkeypatch.setattr(request, "PROBES", tmp_path)
     (tmp_path / "model.py").write_text("changed")
     request._probe_digest.cache_clear()
     try:
@@ -94,9 +97,23 @@ def test_a_task_is_json_and_leads_to_its_capture() -> None:
     assert content["variant"] == {"dtype": "float32", "attention": "default", "device": "cpu", "threads": 1}
 
 
+@pytest.mark.parametrize(
+    ("take", "probe", "timeout"), [("main", "model", 900), ("repeat", "model", 900), ("evidence", "evidence", 2700)]
+)
+def test_a_job_says_which_probe_takes_it_and_how_long_it_may(take: Take, probe: str, timeout: int) -> None:
+    content = request.task(**{**PARTS, "job": replace(PARTS["job"], take=take)}).content
+    assert (content["take"], content["probe"], content["timeout"], content["through"]) == (take, probe, timeout, None)
+
+
+def test_evidence_may_be_taken_through_a_coarser_variant() -> None:
+    job = replace(PARTS["job"], take="evidence", through=Variant(dtype="bfloat16", attention="eager"))
+    through = json.loads(json.dumps(request.task(**{**PARTS, "job": job}).content))["through"]
+    assert through == {"dtype": "bfloat16", "attention": "eager", "device": "cpu", "threads": 1}
+
+
 def test_the_probes_and_the_harness_are_there() -> None:
     assert request.HARNESS.is_file()
-    assert request.MODEL_PROBE.is_file()
+    assert all((request.PROBES / f"{name}.py").is_file() for name in request.PROBE.values())
 
 
 def test_the_harness_is_started_isolated() -> None:

@@ -77,6 +77,11 @@ def test_the_digest_follows_what_is_said_not_how_it_is_written() -> None:
         ({"known": [{**KNOWN, "cells": {"jax": "1"}}]}, ["[[known]] of 'tiny' names an axis", "jax"]),
         ({"known": [{**KNOWN, "verdict": "broken"}]}, ["'broken'", "noise, drift"]),
         ({"known": [{**KNOWN, "variant": {"atention": "sdpa"}}]}, ["option that no variant has", "dtype, attention"]),
+        ({"known": [{**KNOWN, "stage": "logit"}]}, ["'logit'", "load, tokens, config, parameters"]),
+        ({"known": [{**KNOWN, "within": "kernel"}]}, ["'kernel'", "dtype, attention, device, threads"]),
+        ({"within": ["kernel"]}, ["'kernel'", "dtype, attention, device, threads"]),
+        ({"case": [{**CASE, "within": "dtype"}]}, ["key 'within' has the wrong type"]),
+        ({"case": [{**CASE, "variants": {"threads": [0]}}]}, ["no thread to run on", "1 or more"]),
         ({"exclude": [{"cells": {"jax": "1"}, "reason": "old"}]}, ["[[exclude]] with reason 'old'", "jax"]),
         ({"exclude": [{"cells": {"torch": "9.0"}}]}, ["lacks the key 'reason'"]),
         ({"schema": 2}, ["newer version of this tool", "allowed: 1"]),
@@ -159,3 +164,26 @@ def test_a_pattern_holds_exact_values_or_version_specifiers(pattern: dict[str, s
 
 def test_a_specifier_takes_release_candidates_in() -> None:
     assert spec.matches({"transformers": ">=5.0.0rc0"}, {"transformers": "5.0.0rc1"})
+
+
+def test_a_known_verdict_may_name_a_stage_and_the_option_that_differs() -> None:
+    (known,) = small_spec(known=[{**KNOWN, "stage": "config", "within": "attention"}]).known
+    assert (known.stage, known.within, known.where) == ("config", "attention", None)
+    (known,) = small_spec(known=[KNOWN]).known
+    assert (known.stage, known.within) == (None, None)
+
+
+def test_options_to_compare_along_belong_to_the_spec_and_a_case_may_have_its_own() -> None:
+    made = small_spec(within=["attention"], case=[CASE, {**CASE, "name": "own", "within": ["dtype", "threads"]}])
+    assert (made.within, [case.within for case in made.case]) == (("attention",), [None, ("dtype", "threads")])
+    assert spec.parse(json.loads(json.dumps(tables.write(made)))) == made
+
+
+def test_a_case_may_ask_for_no_comparison_at_all_where_the_spec_asks_for_some() -> None:
+    made = small_spec(within=["attention"], case=[{**CASE, "within": []}])
+    assert made.case[0].within == ()
+    assert spec.parse(json.loads(json.dumps(tables.write(made)))) == made
+
+
+def test_the_dtype_may_be_each_releases_own_choice() -> None:
+    assert small_spec(variants={"dtype": ["default"]}).variants.expand()[0].id == "default-eager"

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from matrix import verdicts
+from matrix.cell import CellStatus
 from matrix.errors import CaptureError
 from matrix.judge import Judgement
 from matrix.verdicts import Verdicts
-from tests.matrix.builders import IDS, RunFolder, moved, small_spec, tensor
+from tests.matrix.builders import IDS, LOGITS, RunFolder, content, moved, small_spec, tensor
 
 ONE, TWO, THREE = ("1.0", "9.0"), ("2.0", "9.0"), ("3.0", "9.0")
 KNOWN = {"case": "tiny", "cells": {"transformers": ">=3"}, "verdict": "drift", "reason": "so"}
 BUILDS = {"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}}
 KERNELS = {"attention": ["eager", "sdpa"]}
+REPEAT = "tiny/float32-eager@repeat"
 
 
 @pytest.fixture
@@ -132,25 +134,41 @@ def test_a_torn_file_is_named(folder: RunFolder) -> None:
 
 
 def _grid(tmp_path: Path) -> RunFolder:
-    """Two releases × two builds; the baseline's two kernels lie 0.5 apart."""
-    folder = RunFolder(tmp_path, small_spec(axes=BUILDS, variants=KERNELS))
-    return folder.capture(*ONE).capture(*ONE, job="tiny/float32-sdpa", logits=moved(-0.5))
+    """Two releases × two builds, of which all but the baseline's own cell differ; a floor of 0.5 was measured there."""
+    folder = RunFolder(tmp_path, small_spec(axes=BUILDS)).capture(*ONE).evidence(*ONE, roundings={"sdpa": moved(-0.5)})
+    folder.capture("1.0", "8.0", logits=moved(-0.75)).capture(*TWO, logits=moved(-0.75))
+    return folder.capture("2.0", "8.0", logits=moved(-3))
 
 
-def test_rounding_explains_a_difference_only_where_another_axis_than_transformers_differs(tmp_path: Path) -> None:
-    folder = _grid(tmp_path).capture("1.0", "8.0", logits=moved(-0.75)).capture(*TWO, logits=moved(-0.75))
-    found = _judge(folder.capture("2.0", "8.0", logits=moved(-3)))
-    same_release = _of(found, "1.0", "8.0")
-    assert (same_release.verdict, same_release.floor and same_release.floor.max_abs) == ("noise", 0.5)
-    assert (_of(found, *TWO).verdict, _of(found, *TWO).floor) == ("drift", None)
-    beyond = _of(found, "2.0", "8.0")
-    assert beyond.verdict == "drift"
-    assert "times the noise floor of 0.5" in beyond.summary
+def test_a_floor_explains_a_difference_only_where_something_else_than_transformers_differs(tmp_path: Path) -> None:
+    found = _judge(_grid(tmp_path))
+    verdicts_of = {"/".join(judged.candidate.cell.axes.values()): judged.verdict for judged in found.judgements}
+    assert verdicts_of == {"1.0/8.0": "noise", "2.0/9.0": "drift", "2.0/8.0": "drift"}
+    assert "6 times the noise floor of 0.5 (sdpa)" in _of(found, "2.0", "8.0").summary
 
 
-def test_without_a_second_kernel_nothing_is_noise(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path, small_spec(axes=BUILDS)).capture(*ONE).capture("1.0", "8.0", logits=moved(-1e-6))
-    assert _of(_judge(folder), "1.0", "8.0").verdict == "drift"
+def test_float64_on_both_sides_proves_that_a_difference_is_rounding_or_that_it_is_not(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec()).capture(*ONE).evidence(*ONE, exact={"eager": LOGITS})
+    for cell, left in ((TWO, LOGITS), (THREE, moved(0.75))):
+        folder.capture(*cell, logits=moved(-0.75)).evidence(*cell, exact={"eager": left})
+    found = _judge(folder)
+    assert _shown(found) == {"2.0": "noise", "3.0": "drift"}
+    assert "rounding changed: only 0 of it is left in corrected float64" in _of(found, *TWO).summary
+
+
+def test_a_closer_look_that_only_one_side_has_proves_nothing(folder: RunFolder) -> None:
+    folder.evidence(*ONE, exact={"eager": LOGITS}).capture(*TWO, logits=moved(-1e-6))
+    assert _of(_judge(folder), *TWO).verdict == "drift"
+
+
+def test_parameters_that_were_fused_are_known_by_their_contents(folder: RunFolder) -> None:
+    parts, whole = {"a.q": [1.0], "a.k": [2.0]}, {"a.qk": [1.0, 2.0]}
+    for cell, values, name in ((ONE, parts, "good"), (TWO, whole, "bad")):
+        state = {"parameters": [tensor(*item) for item in values.items()], "model_class": name}
+        folder.capture(*cell, **state)
+        folder.evidence(*cell, contents={name: content(value) for name, value in values.items()})
+    judged = _of(_judge(folder), *TWO)
+    assert (judged.verdict, judged.notes) == ("identical", ("parameters laid out anew (the same values): a.qk",))
 
 
 def test_with_the_baselines_ids_the_model_is_judged_apart_from_its_tokenizer(folder: RunFolder) -> None:
@@ -169,3 +187,58 @@ def test_uninitialised_memory_is_unstable_and_starts_a_finding(folder: RunFolder
     found = _judge(folder.capture(*TWO, buffers=buffers, uninitialised=["inv_freq"]))
     assert (_of(found, *TWO).verdict, _of(found, *TWO).where) == ("unstable", "inv_freq")
     assert "is unstable, first at the buffers (inv_freq)" in found.findings[0].sentence
+
+
+def test_the_baselines_ids_have_a_closer_look_of_their_own(folder: RunFolder) -> None:
+    again = "tiny/float32-eager@baseline-ids"
+    folder.capture(*TWO, tokens={**IDS, "input_ids": [[9, 6, 7]]}, logits=moved(9))
+    folder.capture(*TWO, job=again, logits=moved(-0.5)).evidence(*TWO, job=again, exact={"eager": LOGITS})
+    judged = _of(_judge(folder.evidence(*ONE, exact={"eager": LOGITS})), *TWO)
+    assert judged.same_ids
+    assert (judged.verdict, judged.rounding, judged.same_ids.verdict) == ("drift", None, "noise")
+
+
+def test_a_repeat_that_sees_something_else_is_unstable_for_every_kernel_of_its_dtype(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec(variants=KERNELS))
+    for kernel in KERNELS["attention"]:
+        facts = {"job": f"tiny/float32-{kernel}", "attention": {"implementation": kernel}}
+        folder.capture(*ONE, **facts).capture(*TWO, **facts).capture(*THREE, **facts)
+    folder.repeat(*TWO, parameters=[tensor("model.weight", [7.0])]).repeat(*THREE, logits=moved(1))
+    found = _judge(folder)
+    shown = {
+        (judged.candidate.cell.axes["transformers"], judged.job.variant.attention): judged.verdict
+        for judged in found.judgements
+    }
+    assert shown == {
+        ("2.0", "eager"): "unstable",
+        ("2.0", "sdpa"): "unstable",
+        ("3.0", "eager"): "unstable",
+        ("3.0", "sdpa"): "identical",
+    }
+
+
+def test_a_repeat_that_fails_for_want_of_memory_changes_nothing(folder: RunFolder) -> None:
+    folder.capture(*TWO).failed(*TWO, job=REPEAT, transient=True).capture(*THREE).failed(*THREE, job=REPEAT)
+    assert _shown(_judge(folder)) == {"2.0": "identical", "3.0": "unstable"}
+
+
+def test_a_repeat_that_crashed_is_not_read_from_an_older_run(folder: RunFolder) -> None:
+    folder.capture(*TWO).repeat(*TWO, logits=moved(1))
+    folder._outcomes.clear()
+    found = _judge(folder.capture(*TWO).outcome(*TWO, job=REPEAT, status="crashed", reason="SIGSEGV"))
+    assert _of(found, *TWO).verdict == "identical"
+
+
+@pytest.mark.parametrize("job", [REPEAT, "tiny/float32-eager@evidence"])
+@pytest.mark.parametrize("status", ["crashed", "timed_out"])
+def test_a_repeat_or_a_closer_look_that_fails_in_the_baseline_fails_no_run_by_itself(
+    folder: RunFolder, job: str, status: CellStatus
+) -> None:
+    folder.capture(*TWO).capture(*THREE, logits=moved(1))
+    assert not _judge(folder.outcome(*ONE, job=job, status=status, reason="SIGSEGV")).fails
+
+
+def test_a_baseline_without_a_capture_fails_a_run(tmp_path: Path) -> None:
+    case = {"case": "tiny", "cells": {}, "verdict": "missing", "reason": "so"}
+    folder = RunFolder(tmp_path, small_spec(known=[case])).outcome(*ONE, status="crashed").repeat(*ONE)
+    assert _judge(folder.env_failed(*TWO).env_failed(*THREE)).fails

@@ -1,0 +1,176 @@
+"""Different bits of the same state are noise only where rounding was measured to go that far, or is proven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrix.judge import Judgement, Verdict
+from tests.matrix.builders import LOGITS, looked, moved, tensor
+from tests.matrix.judging import Facts, Looks, judged, verdict
+
+FLOOR = 0.1
+
+
+def _looks(
+    folder: Path,
+    *,
+    floor: float | None = FLOOR,
+    left: float | None = None,
+    dtype: str = "float32",
+    **facts: Any,  # noqa: ANN401 - what a response may hold
+) -> Looks:
+    """Closer looks at both sides: a floor, and how far corrected float64 still moves; None leaves either away."""
+    roundings = {} if floor is None else {"2 threads": moved(-floor)}
+    sides = ({}, {}) if left is None else ({"eager": LOGITS}, {"eager": LOGITS + np.float64(left)})
+    good, bad = (
+        looked(folder / name, roundings=roundings, exact=exact, dtype=dtype, **facts)
+        for name, exact in zip(("good", "bad"), sides, strict=True)
+    )
+    return good, bad
+
+
+def _judged(
+    folder: Path,
+    by: float,
+    baseline: Facts | None = None,
+    candidate: Facts | None = None,
+    *,
+    plausible: bool = False,
+    **looks: Any,  # noqa: ANN401 - what a response may hold
+) -> Judgement:
+    """Judge logits that were moved by so much."""
+    other = {"logits": moved(by), **(candidate or {})}
+    return judged(folder, baseline, other, looks=_looks(folder, **looks), plausible=plausible)
+
+
+@pytest.mark.parametrize(
+    ("by", "left", "plausible", "shown"),
+    [
+        # along transformers alone nothing may round in another way: only a proof counts
+        (-0.1, None, False, "drift"),
+        (-0.1, 0.0, False, "noise"),
+        (-0.1, 0.1, False, "drift"),
+        (-0.5, 0.0, False, "noise"),
+        # elsewhere twice the floor is enough, and beyond it the proof decides
+        (-0.1, None, True, "noise"),
+        (-0.19, None, True, "noise"),
+        (-0.3, None, True, "drift"),
+        (-0.1, 0.1, True, "noise"),
+        (-0.3, 0.0, True, "noise"),
+        (-0.3, 0.3, True, "drift"),
+    ],
+)
+def test_a_difference_is_noise_within_a_floor_that_may_apply_or_where_float64_proves_it(
+    tmp_path: Path,
+    by: float,
+    left: float | None,
+    plausible: bool,  # noqa: FBT001
+    shown: Verdict,
+) -> None:
+    found = _judged(tmp_path, by, plausible=plausible, left=left)
+    assert verdict(found) == (shown, "logits", "logits")
+    assert found.fails is (shown == "drift")
+
+
+@pytest.mark.parametrize(("dtype", "shown"), [("float32", "drift"), ("bfloat16", "noise"), ("float16", "noise")])
+def test_sixteen_bits_may_move_three_floors(tmp_path: Path, dtype: str, shown: str) -> None:
+    assert _judged(tmp_path, -0.29, plausible=True, dtype=dtype).verdict == shown
+    assert _judged(tmp_path / "beyond", -0.31, plausible=True, dtype=dtype).verdict == "drift"
+
+
+def test_the_sentence_says_how_many_floors_and_what_is_left(tmp_path: Path) -> None:
+    gone, stays = (_judged(tmp_path / str(left), -0.1, left=left).summary for left in (0.0, 0.05))
+    assert gone.startswith("logits move by up to 0.1 and argmax agrees everywhere, 1 times the noise floor of 0.1 ")
+    assert gone.endswith("(2 threads), rounding changed: only 0 of it is left in corrected float64")
+    assert stays.endswith("(2 threads), 0.05 of it is left in corrected float64")
+
+
+def test_the_sentence_names_what_escaped_and_what_could_not_run(tmp_path: Path) -> None:
+    escaped = _judged(tmp_path / "a", -0.1, left=0.0, escaped={"eager": {"aten::bmm": 2}}).summary
+    assert escaped.endswith(", though aten::bmm escaped the correction")
+    lacking = _judged(tmp_path / "b", -0.1, lacking={"eager in float64": "RuntimeError: no"}).summary
+    assert lacking.endswith("corrected float64 could not run (eager in float64: RuntimeError: no)")
+
+
+def test_without_a_closer_look_the_smallest_difference_is_drift(tmp_path: Path) -> None:
+    assert judged(tmp_path, {}, {"logits": moved(1e-6)}).verdict == "drift"
+
+
+@pytest.mark.parametrize("floor", [0.0, None])
+def test_a_floor_of_zero_or_none_explains_nothing(tmp_path: Path, floor: float | None) -> None:
+    assert _judged(tmp_path, -1e-3, plausible=True, floor=floor).verdict == "drift"
+
+
+def test_the_floor_may_come_from_one_side_alone(tmp_path: Path) -> None:
+    good, bad = _looks(tmp_path, left=0.0)
+    found = [
+        judged(tmp_path / str(index), {}, {"logits": moved(-0.1)}, looks=looks, plausible=True)
+        for index, looks in enumerate(((good, None), (None, bad)))
+    ]
+    assert [(one.verdict, one.rounding and one.rounding.proof) for one in found] == [("noise", None)] * 2
+
+
+@pytest.mark.parametrize(("left", "shown"), [(None, "drift"), (0.1, "drift"), (0.0, "noise")])
+def test_a_config_value_that_changed_needs_the_proof(tmp_path: Path, left: float | None, shown: str) -> None:
+    other = {"config": {"hidden_size": 5}}
+    found = _judged(tmp_path, -0.1, None, other, plausible=True, left=left)
+    assert found.verdict == shown
+    assert (found.stage, found.where) == (("logits", "logits") if shown == "noise" else ("config", "hidden_size"))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "stage"),
+    [
+        ({"buffers": [tensor("a", [1.0])]}, {"buffers": [tensor("a", [2.0])]}, "buffers"),
+        ({}, {"parameters": [tensor("model.weight", [2.0])]}, "parameters"),
+    ],
+)
+def test_altered_bytes_are_never_noise_not_even_with_a_proof(
+    tmp_path: Path, baseline: dict[str, Any], candidate: dict[str, Any], stage: str
+) -> None:
+    found = _judged(tmp_path, -0.1, baseline, candidate, plausible=True, left=0.0)
+    assert (found.verdict, found.stage) == ("drift", stage)
+
+
+def _parting(folder: Path, margins: list[list[str]], by: float = -0.1, **looks: Any) -> Judgement:  # noqa: ANN401
+    """Judge logits that were moved, and greedy tokens that part at the second one."""
+    baseline, other = {"generated": [[1, 2, 3]], "margins": margins}, {"generated": [[1, 4, 5]]}
+    return _judged(folder, by, baseline, other, plausible=True, **looks)
+
+
+@pytest.mark.parametrize(
+    ("margins", "shown", "said"),
+    [
+        ([["9.0", "0.39", "9.0"]], "noise", "greedy token 1 differs at a margin of 0.39"),
+        ([["0.0", "0.41", "0.0"]], "drift", "greedy token 1 differs at a margin of 0.41"),
+        ([], "drift", ""),
+        ([["0.0"]], "drift", ""),
+    ],
+)
+@pytest.mark.parametrize("by", [-0.1, 0.0])
+def test_greedy_tokens_may_part_only_at_a_tie_that_was_recorded(
+    tmp_path: Path, margins: list[list[str]], by: float, shown: str, said: str
+) -> None:
+    found = _parting(tmp_path, margins, by)
+    assert found.verdict == shown
+    assert said in found.summary
+
+
+def test_a_difference_of_the_logits_reaches_as_far_as_itself(tmp_path: Path) -> None:
+    found = [_parting(tmp_path / margin, [["9", margin]], -0.5, left=0.0).verdict for margin in ("0.99", "1.01")]
+    assert found == ["noise", "drift"]
+
+
+def test_a_tie_without_a_closer_look_is_drift(tmp_path: Path) -> None:
+    sides = {"generated": [[1, 2]], "margins": [["0.0", "0.0"]]}, {"generated": [[1, 3]]}
+    assert verdict(judged(tmp_path, *sides)) == ("drift", "generation", "token 1")
+
+
+def test_logits_of_another_shape_or_dtype_are_never_noise(tmp_path: Path) -> None:
+    narrow = {"logits": LOGITS.astype(np.float64)}
+    found = judged(tmp_path, {}, narrow, looks=_looks(tmp_path, left=0.0), plausible=True)
+    assert found.verdict == "drift"

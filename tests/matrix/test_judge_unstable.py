@@ -1,0 +1,147 @@
+"""What a cell does not agree with itself about, no release changed: unstable, with where it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix import capture
+from matrix.capture import Capture
+from matrix.compare import compare_captures
+from matrix.judge import Judgement
+from tests.matrix.builders import IDS, captured, moved, tensor, write_failed_capture
+from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, judged, side, verdict
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "stage", "starts"),
+    [
+        ([], ["inv_freq"], "buffers", "loading leaves inv_freq as uninitialised memory"),
+        ([], ["model.weight"], "parameters", "loading leaves model.weight"),
+        (
+            ["inv_freq"],
+            [],
+            "buffers",
+            "loading leaves inv_freq as uninitialised memory in the baseline; in this load",
+        ),
+        (["inv_freq"], ["inv_freq"], "buffers", "loading leaves inv_freq as uninitialised memory in the baseline too"),
+    ],
+)
+def test_uninitialised_memory_is_unstable_even_where_the_bits_agree(
+    tmp_path: Path, baseline: list[str], candidate: list[str], stage: str, starts: str
+) -> None:
+    buffers = [tensor("inv_freq")]
+    sides = [{"uninitialised": names, "buffers": buffers} for names in (baseline, candidate)]
+    found = judged(tmp_path, sides[0], sides[1])
+    assert verdict(found) == ("unstable", stage, (candidate or baseline)[0])
+    assert found.summary.startswith(starts)
+    assert found.summary.endswith(" the logits are the same")
+    assert found.fails
+
+
+def test_a_failure_after_unwritten_memory_is_blamed_on_the_memory(tmp_path: Path) -> None:
+    good = captured(tmp_path / "a")
+    error = {"type": "IndexError", "message": "index out of range", "traceback": "…", "transient": False}
+    facts = {"status": "probe_failed", "failed_stage": "logits", "error": error, "uninitialised": ["position_ids"]}
+    bad = captured(tmp_path / "b", **facts)
+    found = judge_sides(side(BASELINE, good), side(CANDIDATE, bad))
+    assert verdict(found) == ("unstable", "buffers", "position_ids")
+    assert found.summary.endswith("this load fails at logits: IndexError: index out of range")
+
+
+def test_a_parameter_that_no_checkpoint_decides_is_the_cases_own_fault(tmp_path: Path) -> None:
+    lacking = {"loading": {"missing_keys": ["model.weight"]}}
+    drawn = {**lacking, "parameters": [tensor("model.weight", [5.0])], "logits": moved(-0.5)}
+    found = judged(tmp_path, lacking, drawn)
+    assert verdict(found) == ("unstable", "parameters", "model.weight")
+    assert found.summary.startswith("the checkpoint does not hold model.weight")
+
+
+def _whose(of: str, repeat: Capture) -> tuple[Capture | None, Capture | None]:
+    return (None, repeat) if of == "candidate" else (repeat, None)
+
+
+@pytest.mark.parametrize(("of", "whose"), [("candidate", ""), ("baseline", " in the baseline")])
+@pytest.mark.parametrize(
+    ("again", "place", "text"),
+    [
+        (
+            {"parameters": [tensor("model.weight", [7.0])]},
+            ("parameters", "model.weight"),
+            "give model.weight different",
+        ),
+        ({"logits": moved(0.5)}, ("logits", "logits"), "the logits of two loads differ by 0.5"),
+        ({"tokens": {**IDS, "input_ids": [[5, 9, 7]]}}, ("tokens", "input_ids[0, 1]"), "the tokenizer makes other ids"),
+    ],
+)
+def test_a_second_process_that_sees_something_else_is_unstable_even_where_the_sides_agree(
+    tmp_path: Path, of: str, whose: str, again: dict[str, Any], place: tuple[str, str], text: str
+) -> None:
+    found = judged(tmp_path, repeats=_whose(of, captured(tmp_path / "again", **again)))
+    assert verdict(found) == ("unstable", *place)
+    assert text in found.summary
+    assert found.summary.endswith(f"{whose}; in this load the logits are the same")
+    assert found.fails
+
+
+def test_a_second_forward_with_other_bits_is_unstable(tmp_path: Path) -> None:
+    restless = {"tensors": {"logits/again": moved(0.25)}}
+    found = judged(tmp_path, {}, {**restless, "logits": moved(-3)})
+    assert verdict(found) == ("unstable", "logits", "logits")
+    assert found.summary.startswith("two forwards of one load differ by 3.25; in this load logits move by up to 3")
+    assert verdict(judged(tmp_path / "other", restless)) == ("unstable", "logits", "logits")
+
+
+def test_a_repeat_that_agrees_changes_nothing(tmp_path: Path) -> None:
+    again = captured(tmp_path / "again")
+    assert judged(tmp_path, repeats=(again, again)).verdict == "identical"
+
+
+def test_memory_that_was_never_written_is_named_before_what_it_does(tmp_path: Path) -> None:
+    left = {"uninitialised": ["inv_freq"], "buffers": [tensor("inv_freq")]}
+    found = judged(tmp_path, {}, left, repeats=(None, captured(tmp_path / "again", logits=moved(0.5))))
+    assert verdict(found) == ("unstable", "buffers", "inv_freq")
+
+
+def test_a_restless_side_is_never_blamed_on_a_release(tmp_path: Path) -> None:
+    other = {"parameters": [tensor("model.weight", [9.0])], "logits": moved(1)}
+    found = judged(tmp_path, {}, other, repeats=(None, captured(tmp_path / "again", **{**other, "logits": moved(2)})))
+    assert verdict(found) == ("unstable", "logits", "logits")
+
+
+def _torn(folder: Path, of: str, *, first_fails: bool, transient: bool = False) -> Judgement:
+    """Judge two sides of which one fails in one process and works in another."""
+    good = captured(folder / "good")
+    bad = capture.read(write_failed_capture(folder / "bad", stage="state", transient=transient))
+    assert bad
+    torn = (bad, good) if first_fails else (good, bad)
+    a, b = (
+        side(cell, *(torn if of == name else (good,)))
+        for cell, name in ((BASELINE, "baseline"), (CANDIDATE, "candidate"))
+    )
+    return judge_sides(a, b, compare_captures(good, good) if a.captured and b.captured else None)
+
+
+@pytest.mark.parametrize(("of", "whose"), [("candidate", ""), ("baseline", " in the baseline")])
+@pytest.mark.parametrize("first_fails", [True, False])
+def test_a_failure_in_one_process_only_is_unstable(tmp_path: Path, of: str, whose: str, first_fails: bool) -> None:  # noqa: FBT001
+    found = _torn(tmp_path, of, first_fails=first_fails)
+    assert verdict(found) == ("unstable", "parameters", "ImportError")
+    assert found.summary == f"one load{whose} works and another fails at state: ImportError: no such name"
+
+
+@pytest.mark.parametrize(("first_fails", "shown"), [(True, "error"), (False, "identical")])
+def test_too_little_memory_in_one_process_says_nothing_about_the_model(
+    tmp_path: Path,
+    first_fails: bool,  # noqa: FBT001
+    shown: str,
+) -> None:
+    assert _torn(tmp_path, "candidate", first_fails=first_fails, transient=True).verdict == shown
+
+
+def test_a_failure_in_both_processes_is_an_error(tmp_path: Path) -> None:
+    bad = capture.read(write_failed_capture(tmp_path / "bad"))
+    assert bad
+    assert judge_sides(side(BASELINE, captured(tmp_path / "a")), side(CANDIDATE, bad, bad)).verdict == "error"

@@ -1,0 +1,114 @@
+"""In corrected float64 rounding all but vanishes, and a change of meaning stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrix.proof import Proof, prove
+from tests.matrix.builders import LEFT_PADDED, LOGITS, looked
+
+WIDE = LOGITS.astype(np.float64)
+LARGEST = 11.0
+"""The largest logit."""
+
+
+def _moved(by: float, *index: int) -> Any:  # noqa: ANN401 - an array
+    changed = WIDE.copy()
+    changed[index or (0, 2, 0)] += by
+    return changed
+
+
+def _prove(folder: Path, left: Any, before: float = 1.0, dtypes: str = "float32", **facts: Any) -> Proof:  # noqa: ANN401
+    """The proof of a difference of which so much is left; `dtypes` are the baseline's and the candidate's."""
+    sides = zip(("good", "bad"), (WIDE, left), (dtypes.split() * 2)[:2], strict=True)
+    good, bad = (looked(folder / name, exact={"eager": exact}, dtype=dtype, **facts) for name, exact, dtype in sides)
+    found = prove(good, bad, before)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "cut"),
+    [
+        ("float32", 2**-14.5),
+        ("float16", 2**-21.0),
+        ("bfloat16", 2**-22.5),
+        ("float32 bfloat16", 2**-22.5),
+        ("bfloat16 float32", 2**-22.5),
+    ],
+)
+def test_the_cut_lies_between_the_unit_roundoffs_of_the_coarser_side_and_of_float64(
+    tmp_path: Path, dtypes: str, cut: float
+) -> None:
+    found = _prove(tmp_path, _moved(0.9 * cut), dtypes=dtypes)
+    assert found.cut == pytest.approx(cut, rel=1e-15)
+    assert found.vanishes
+    assert not _prove(tmp_path, _moved(1.1 * cut), dtypes=dtypes).vanishes
+
+
+def test_a_difference_below_what_float64_resolves_says_nothing(tmp_path: Path) -> None:
+    found = _prove(tmp_path, _moved(0.9 * LARGEST * 2**-43), before=0.0)
+    assert found.resolution == LARGEST * 2**-43
+    assert found.vanishes
+    assert not _prove(tmp_path, _moved(1.1 * LARGEST * 2**-43), before=0.0).vanishes
+
+
+def test_it_says_what_there_was_and_what_is_left(tmp_path: Path) -> None:
+    found = _prove(tmp_path, _moved(0.25), before=0.5)
+    assert (found.before, found.after, found.vanishes) == (0.5, 0.25, False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_on_one_side_never_vanishes(tmp_path: Path, value: float) -> None:
+    broken = WIDE.copy()
+    broken[0, 0, 0] = value
+    found = _prove(tmp_path, broken)
+    assert (found.after, found.vanishes) == (float("inf"), False)
+
+
+def test_positions_under_the_mask_do_not_count(tmp_path: Path) -> None:
+    found = _prove(tmp_path, _moved(99.0, 0, 0, 0), tokens=LEFT_PADDED)
+    assert (found.after, found.vanishes) == (0.0, True)
+    assert _prove(tmp_path, _moved(99.0, 0, 0, 0)).after == 99.0
+
+
+def test_numbers_under_the_mask_do_not_lower_the_resolution(tmp_path: Path) -> None:
+    sides = [_moved(2.0**60, 0, 0, 0)] * 2
+    good, bad = (
+        looked(tmp_path / name, exact={"eager": exact}, tokens=LEFT_PADDED)
+        for name, exact in zip("ab", sides, strict=True)
+    )
+    found = prove(good, bad, 1.0)
+    assert found
+    assert found.resolution == LARGEST * 2**-43
+
+
+def test_what_escaped_on_either_side_is_carried_once(tmp_path: Path) -> None:
+    counts = {"good": {"aten::bmm": 1, "aten::mm": 5}, "bad": {"aten::bmm": 3, "aten::erf": 2}}
+    good, bad = (
+        looked(tmp_path / name, exact={"eager": WIDE}, escaped={"eager": count, "sdpa": {"aten::other": 9}})
+        for name, count in counts.items()
+    )
+    found = prove(good, bad, 1.0)
+    assert found
+    assert found.escaped == {"aten::bmm": 3, "aten::mm": 5, "aten::erf": 2}
+
+
+@pytest.mark.parametrize(("good", "bad"), [("eager", "sdpa"), ("sdpa", "eager"), ("sdpa", "sdpa")])
+def test_a_side_that_could_not_run_its_own_kernel_in_float64_proves_nothing(
+    tmp_path: Path, good: str, bad: str
+) -> None:
+    sides = [looked(tmp_path / name, exact={kernel: WIDE}) for name, kernel in (("a", good), ("b", bad))]
+    assert prove(*sides, 1.0) is None
+
+
+def test_each_side_is_taken_through_the_kernel_that_it_used(tmp_path: Path) -> None:
+    good = looked(tmp_path / "a", exact={"eager": WIDE, "sdpa": _moved(9.0)})
+    bad = looked(tmp_path / "b", exact={"sdpa": WIDE, "eager": _moved(9.0)}, kernel="sdpa")
+    found = prove(good, bad, 1.0)
+    assert found
+    assert found.after == 0.0
