@@ -64,6 +64,13 @@ class Comparison:
         return [change for change in self.state if change.kind == kind and change.change in wanted]
 
     @property
+    def replaced(self) -> tuple[str, ...]:
+        """Buffers of the baseline in whose place the candidate holds others of the same form, with other values."""
+        forms = {(s.dtype, s.shape) for change in self.changes("buffers", "added") if (s := change.candidate)}
+        gone = (change.baseline for change in self.changes("buffers", "removed"))
+        return tuple(state.name for state in gone if state and (state.dtype, state.shape) in forms)
+
+    @property
     def altered(self) -> bool:
         """Whether any tensor holds other values; a buffer that was only re-laid-out is judged by the logits."""
         buffers = [change for change in self.changes("buffers") if change.same_layout]

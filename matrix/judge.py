@@ -195,15 +195,18 @@ def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") 
 
 
 def _torn(bare: Judgement) -> Judgement | None:
-    """Unstable: one side loads in one process and not in another."""
+    """Unstable: one side loads in one process and not in another, under the same variant."""
     for side, whose in ((bare.candidate, ""), (bare.baseline, " in the baseline")):
-        failed = side.failure or (side.repeat.second.failure if side.repeat else None)
-        loads = side.captured or (side.repeat and side.repeat.second.status == "captured")
+        own = side.repeat if side.repeat and side.capture and side.repeat.of(side.capture) else None
+        failures = [found.failure for found in (side.capture, own.second if own else None) if found]
+        failed = next(filter(None, failures), None)
+        if own is None or failed is None or all(failures):
+            continue
         # a repeat generates nothing; and where memory was never written, that decides which load fails
-        excused = failed and (failed.transient or failed.stage == "generation")
-        if failed and loads and not excused and not (side.capture and side.capture.uninitialised):
-            text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
-            return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
+        if failed.transient or failed.stage == "generation" or (side.capture and side.capture.uninitialised):
+            continue
+        text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
+        return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
     return None
 
 
@@ -306,6 +309,8 @@ def _cause(comparison: Comparison) -> tuple[Stage, str]:
     # a buffer that comes or goes is how releases differ; a parameter that does is not the same model
     if moved and (changes := comparison.changes("parameters", "added", "removed")):
         return "parameters", changes[0].name
+    if moved and comparison.replaced:
+        return "buffers", comparison.replaced[0]
     if moved:
         return "logits", "logits"
     return "generation", f"token {comparison.generation}"

@@ -51,6 +51,10 @@ class Repeat:
         """Whether both loads can be compared."""
         return self.first is not None and self.second.status == "captured"
 
+    def of(self, capture: Capture) -> bool:
+        """Whether it repeats this very capture, kernel and threads included."""
+        return self.first is not None and self.first.folder == capture.folder
+
     @property
     def moved(self) -> bool:
         """Whether the two loads compute other logits."""
@@ -79,7 +83,7 @@ def _found(capture: Capture, repeat: Repeat | None) -> Iterator[Disagreement]:
         yield Disagreement(
             stage="logits", where="logits", text=f"two forwards of one load differ by up to {spread:.3g}"
         )
-    if repeat and repeat.first and repeat.first.folder == capture.folder and repeat.moved:
+    if repeat and repeat.of(capture) and repeat.moved:
         spread = _spread(capture, "logits", repeat.second, "logits")
         text = f"two loads, in two processes, give logits that differ by up to {spread:.3g}"
         yield Disagreement(stage="logits", where="logits", text=text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from matrix.cell import Cell
@@ -10,6 +10,7 @@ from matrix.judge import QUIET, Judgement, Verdict
 from matrix.plan import Job
 from matrix.spec import Known, Stage
 from matrix.verdicts import Verdicts
+from reports import captures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +63,22 @@ class Remark:
     judgements: tuple[Judgement, ...]
 
 
-def differences(verdicts: Verdicts) -> tuple[Difference, ...]:
-    """What changed, in the order of the spec; quiet and missing verdicts are no differences."""
+def differences(verdicts: Verdicts, judgements: Sequence[Judgement]) -> tuple[Difference, ...]:
+    """What changed, in the order of the spec; quiet and missing verdicts are no differences.
+
+    Args:
+        verdicts: The judged run.
+        judgements: Its comparisons between cells, or those within them.
+    """
     groups: dict[tuple[object, ...], list[Judgement]] = {}
-    for judged in verdicts.judgements:
+    for judged in judgements:
         if judged.verdict not in QUIET and judged.verdict != "missing":
             known = verdicts.run.spec.known.index(judged.known) if judged.known else None
+            pair = (judged.within, judged.job.variant, judged.against.variant) if judged.against else None
             # a failing baseline and a failing candidate are two stories
             key = (
-                judged.job.case.name,
-                judged.verdict,
-                judged.stage,
-                judged.where,
-                known,
-                not judged.baseline.captured,
+                *(judged.job.case.name, pair),
+                *(judged.verdict, judged.stage, judged.where, known, not judged.baseline.captured),
             )
             groups.setdefault(key, []).append(judged)
     return tuple(_difference(found) for found in groups.values())
@@ -85,14 +88,14 @@ def remarks(verdicts: Verdicts) -> tuple[Remark, ...]:
     """Facts beside the verdicts: rounding that is explained, and what changed without changing anything else."""
     return _merged(
         (judged, sentence)
-        for judged in verdicts.judgements
+        for judged in (*verdicts.judgements, *verdicts.within)
         for sentence in ([judged.summary] if judged.verdict == "noise" else []) + list(judged.notes)
     )
 
 
 def gaps(verdicts: Verdicts) -> tuple[Remark, ...]:
     """What could not be compared, although its cell has captures of other cases."""
-    whole = {report.cell.id for report in verdicts.cells if report.status == "captured"}
+    whole = {report.cell.id for report in verdicts.cells if captures.standing(report)[0] == "captured"}
     return _merged(
         (judged, judged.summary)
         for judged in verdicts.judgements
@@ -103,6 +106,20 @@ def gaps(verdicts: Verdicts) -> tuple[Remark, ...]:
 def concerned(verdicts: Verdicts, case: str) -> Iterator[Judgement]:
     """Every judgement of one case that says something."""
     return (judged for judged in verdicts.judgements if judged.job.case.name == case and judged.verdict != "missing")
+
+
+def noisy(verdicts: Verdicts) -> tuple[Judgement, ...]:
+    """Every comparison that rounding explains, between cells, with the baseline's ids, or within a cell."""
+    every = [again for judged in (*verdicts.judgements, *verdicts.within) for again in with_same_ids([judged])]
+    return tuple(judged for judged in every if judged.verdict == "noise")
+
+
+def with_same_ids(judgements: Iterable[Judgement]) -> Iterator[Judgement]:
+    """Each judgement, and what the same comparison says when both sides get the baseline's ids."""
+    for judged in judgements:
+        yield judged
+        if judged.same_ids:
+            yield judged.same_ids
 
 
 def _difference(found: list[Judgement]) -> Difference:
@@ -118,7 +135,11 @@ def _difference(found: list[Judgement]) -> Difference:
 
 
 def _merged(said: Iterable[tuple[Judgement, str]]) -> tuple[Remark, ...]:
-    groups: dict[tuple[str, str], list[Judgement]] = {}
+    groups: dict[tuple[object, ...], list[Judgement]] = {}
     for judged, sentence in said:
-        groups.setdefault((judged.job.case.name, sentence), []).append(judged)
-    return tuple(Remark(case=case, sentence=said, judgements=tuple(found)) for (case, said), found in groups.items())
+        pair = (judged.job.variant, judged.against.variant) if judged.against else None
+        groups.setdefault((judged.job.case.name, pair, sentence), []).append(judged)
+    return tuple(
+        Remark(case=found[0].job.case.name, sentence=str(key[-1]), judgements=tuple(found))
+        for key, found in groups.items()
+    )

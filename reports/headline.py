@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
-from matrix.judge import Judgement
+from matrix.judge import QUIET, Judgement
 from matrix.verdicts import Stale, Verdicts
 from reports import captures
 from reports.differences import Difference, differences
@@ -29,10 +29,11 @@ def headline(verdicts: Verdicts, quote: Quote = str) -> str:
         verdicts: The judged run.
         quote: Marks foreign names; plain by default.
     """
-    names, found = names_of(verdicts), differences(verdicts)
+    names, found = names_of(verdicts), differences(verdicts, verdicts.judgements)
     sentences = [
         _changes(verdicts, names, found, quote) if found else _agreement(verdicts, names),
         *_known(found),
+        *_within(verdicts, names),
         *_missing(verdicts, names),
         *_stale(verdicts, names),
     ]
@@ -46,20 +47,29 @@ def phrase(verdicts: Verdicts, names: Names, difference: Difference, quote: Quot
     return f"{verb} {span(verdicts, names, difference.judgements)}" + (f" ({what})" if what else "")
 
 
+def relation(names: Names, difference: Difference) -> str:
+    """How one variant stands to another of the same cell: `sdpa drifts from eager`."""
+    one, other = names.compared(difference.first).split(" against ")
+    match difference.verdict:
+        case "drift":
+            return f"{one} drifts from {other}"
+        case "error":
+            return f"{one} works where {other} fails" if difference.in_baseline else f"{one} fails where {other} works"
+        case verdict:
+            return f"{one} against {other} is {verdict}"
+
+
 def detail(difference: Difference, quote: Quote = str) -> str:
     """What differs first."""
     where = quote(difference.where) if difference.where else ""
-    if difference.verdict == "drift" and (said := _drift(difference, where)):
-        return said
-    match difference.stage:
-        case "tokens":
-            return "tokens differ first"
-        case "config" | "parameters" | "buffers" as stage:
-            return f"{_NOUNS[stage]} {where}"
-        case None:
-            return where
-        case stage:
-            return f"at {stage}: {where}" if where else f"at {stage}"
+    match difference.verdict:
+        case "drift":
+            said = _drift(difference, where)
+        case "unstable":
+            said = _unstable(difference, where)
+        case _:
+            said = None
+    return said or _place(difference, where)
 
 
 def looked(verdicts: Verdicts, names: Names, stale: Stale) -> str:
@@ -77,6 +87,36 @@ def same_ids(found: Sequence[Judgement]) -> Iterator[str]:
             "error": "with the baseline's ids the model fails",
             "noise": "with the baseline's ids the model agrees up to rounding",
         }.get(verdict, f"with the baseline's ids the model still differs ({verdict})")
+
+
+def _place(difference: Difference, where: str) -> str:
+    match difference.stage:
+        case "tokens":
+            return "tokens differ first"
+        case "config" | "parameters" | "buffers" as stage:
+            return f"{_NOUNS[stage]} {where}"
+        case None:
+            return where
+        case stage:
+            return f"at {stage}: {where}" if where else f"at {stage}"
+
+
+def _unstable(difference: Difference, where: str) -> str | None:
+    """Where one cell does not agree with itself, unless a load never wrote or drew the tensor that is to be named."""
+    first, stage = difference.first, difference.stage
+    comparison = first.comparison
+    if comparison is None:
+        unwritten = any(side.capture and side.capture.uninitialised for side in (first.baseline, first.candidate))
+        return None if unwritten else f"one load works, another fails at {stage}: {where}"
+    if any(comparison.uninitialised) or difference.where in comparison.undetermined:
+        return None
+    match stage:
+        case "tokens":
+            return "two loads make other tokens of one text"
+        case "parameters" | "buffers":
+            return f"two loads disagree: {_NOUNS[stage]} {where}"
+        case _:
+            return f"repeated, it gives other {stage}"
 
 
 def _drift(difference: Difference, where: str) -> str | None:
@@ -147,17 +187,39 @@ def _agreement(verdicts: Verdicts, names: Names) -> str:
 
 def _alone(verdicts: Verdicts) -> str:
     """What is said of a run with one cell, which is the baseline."""
-    alone = "Nothing to compare: the run has one cell."
+    alone = _variants_alone(verdicts) if verdicts.within else "Nothing to compare: the run has one cell."
     said = [f"{job.id} {outcome.status}{_because(outcome.reason)}" for job, outcome in captures.failed(verdicts)]
     more = [f"and {len(said) - MAX_CASES} more"] if len(said) > MAX_CASES else []
     total = count(len(verdicts.plan.jobs), "capture")
     return f"{alone} {len(said)} of {total} failed: {', '.join(said[:MAX_CASES] + more)}." if said else alone
 
 
+def _variants_alone(verdicts: Verdicts) -> str:
+    """What is said of the variants of the only cell; what differs among them has a sentence of its own."""
+    compared = [judged for judged in verdicts.within if judged.verdict != "missing"]
+    quiet = [judged.verdict for judged in compared if judged.verdict in QUIET]
+    how = "agree up to rounding" if "noise" in quiet else "are identical"
+    pairs = count(len(compared), "pair")
+    return f"The run has one cell: {len(quiet)} of {pairs} of variants {how} in it."
+
+
 def _because(reason: str | None) -> str:
     """The first line of a reason, in brackets."""
     lines = (reason or "").strip().splitlines()
     return f" ({textwrap.shorten(lines[0], MAX_REASON, placeholder=' …')})" if lines else ""
+
+
+def _within(verdicts: Verdicts, names: Names) -> Iterator[str]:
+    """How the variants of one cell stand to each other, where that is not as it should be."""
+    found = differences(verdicts, verdicts.within)
+    groups: dict[str, list[str]] = {}
+    for difference in found[:MAX_CASES]:
+        known = "" if any(judged.fails for judged in difference.judgements) else " (known)"
+        said = f"{difference.case} {span(verdicts, names, difference.judgements)}{known}"
+        groups.setdefault(relation(names, difference), []).append(said)
+    more = [f"{len(found) - MAX_CASES} more"] if len(found) > MAX_CASES else []
+    if groups:
+        yield f"Within a cell, {'; '.join([*(f'{who}: {", ".join(said)}' for who, said in groups.items()), *more])}."
 
 
 def _known(found: Sequence[Difference]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from matrix.case import Variant
 from matrix.cell import Cell
-from matrix.judge import Verdict
+from matrix.judge import Judgement, Verdict
 from matrix.verdicts import Verdicts
 
 SYMBOLS: dict[Verdict, str] = {
@@ -47,6 +47,20 @@ class Names:
     def variant(self, variant: Variant) -> str:
         """Such as `eager`, where nothing but the attention kernel varies."""
         return "-".join(str(getattr(variant, option)) for option in self.options) or variant.id
+
+    def compared(self, judged: Judgement) -> str:
+        """What was compared: `eager`, `sdpa against eager` within a cell, `eager, baseline's ids`."""
+        variant = self.variant(judged.job.variant)
+        if judged.against:
+            return f"{variant} against {self.variant(judged.against.variant)}"
+        return f"{variant}, baseline's ids" if judged.job.same_ids else variant
+
+    def sides(self, judged: Judgement) -> tuple[str, str]:
+        """Both sides: `4.57.6 (baseline)` and `5.2.0`, or `4.57.6, eager` and `4.57.6, sdpa` within a cell."""
+        good, bad = self.cell(judged.baseline.cell), self.cell(judged.candidate.cell)
+        if judged.against:
+            return f"{good}, {self.variant(judged.against.variant)}", f"{bad}, {self.variant(judged.job.variant)}"
+        return f"{good} (baseline)", bad
 
 
 def names_of(verdicts: Verdicts) -> Names:

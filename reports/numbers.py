@@ -73,6 +73,23 @@ def share(part: float) -> str:
     return {"0%": "under 0.1%", "100%": "over 99.9%"}.get(text, text)
 
 
+def growth(exponent: float) -> str:
+    """How much exp(`exponent`) is above 1, such as `+1.6 %`; only no growth at all reads as none."""
+    if exponent == 0:
+        return "the same"
+    try:
+        percent = math.expm1(exponent) * 100
+    except OverflowError:
+        percent = math.inf
+    return f"{percent:+.3g} %" if percent > -99.9 else "below -99.9 %"  # noqa: PLR2004 - what is left is never 0
+
+
+def against(value: float, limit: float, *, within: bool) -> str:
+    """A value beside the limit that it keeps or breaks, such as `0.92 (≤ 2)`, in digits that tell the two apart."""
+    shown = size(value) if value == limit else pair(value, limit)[0]
+    return f"{shown} ({'≤' if within else '>'} {size(limit)})"
+
+
 def _float32(value: float) -> float:
     with contextlib.suppress(OverflowError):
         return float(struct.unpack("f", struct.pack("f", value))[0])

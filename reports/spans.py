@@ -10,12 +10,20 @@ from reports.differences import concerned
 from reports.names import Names, listing
 
 
+def place(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
+    """What `span` says, after the pair of variants where both are of one cell."""
+    where = span(verdicts, names, found)
+    return f"{names.compared(found[0])} {where}" if found[0].within else where
+
+
 def span(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
     """Such as `since 5.2.0`, `up to 4.48.0`, `in 5.2.0 and 5.23.0`, `since 5.2.0 under sdpa`.
 
     "Since" and "up to" are only said of an axis along which every judged cell of the case, whatever its other axes,
-    agrees with them.
+    agrees with them. Within a cell nothing is older or newer than its baseline: there the cells are listed.
     """
+    if found[0].within:
+        return _within(verdicts, names, found)
     return f"{_cells(verdicts, names, found)}{_variants(verdicts, names, found)}"
 
 
@@ -29,6 +37,14 @@ def _cells(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
         if alike == shown and (phrase := _along(verdicts, names, axis, values, tested)):
             return phrase
     return "in " + listing(names.cell(judged.candidate.cell) for judged in found)
+
+
+def _within(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
+    """Such as `in 4.57.6`, or `in every cell` where all cells that could say it do."""
+    first, shown = found[0], dict.fromkeys(names.cell(judged.candidate.cell) for judged in found)
+    pairs = [judged for judged in verdicts.within if (judged.job, judged.against) == (first.job, first.against)]
+    compared = {names.cell(judged.candidate.cell) for judged in pairs if judged.verdict != "missing"}
+    return "in every cell" if len(compared) > 1 and compared == set(shown) else f"in {listing(shown)}"
 
 
 def _along(verdicts: Verdicts, names: Names, axis: str, values: set[str], tested: set[str]) -> str | None:

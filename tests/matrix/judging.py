@@ -14,6 +14,7 @@ from matrix.compare import Comparison, compare_captures
 from matrix.evidence import Evidence
 from matrix.judge import Judgement, Side
 from matrix.plan import Job
+from matrix.repeats import Repeat
 from tests.matrix.builders import captured
 
 JOB = Job(case=Case(name="tiny", checkpoint="tiny"), variant=Variant(attention="eager"))
@@ -33,7 +34,7 @@ def judged(
     plausible: bool = False,
     repeats: tuple[Capture | None, Capture | None] = (None, None),
 ) -> Judgement:
-    """Judge two complete captures: with closer looks at both, and with their repeats, where there are any."""
+    """Judge two complete captures: with closer looks at both, and with second loads of them, where there are any."""
     a, b = captured(folder / "a", **(baseline or {})), captured(folder / "b", **(candidate or {}))
     comparison = compare_captures(a, b)
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
@@ -48,8 +49,9 @@ def judge_sides(
     return judges.judge(judges.start(JOB, baseline, candidate), comparison, rounding)
 
 
-def side(cell: Cell, seen: Capture, repeat: Capture | None = None) -> Side:
-    """One side with a capture, complete or not."""
+def side(cell: Cell, seen: Capture, again: Capture | None = None) -> Side:
+    """One side with a capture and a second load of the same variant, complete or not."""
+    repeat = Repeat(first=seen, second=again) if again else None
     return Side(cell=cell, status=seen.status, reason=None, capture=seen, repeat=repeat)
 
 

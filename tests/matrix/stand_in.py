@@ -1,5 +1,7 @@
 """A harness without torch: speaks the real one's protocol; a job's case name says how it ends.
 
+A case called `again-…` ends so only when it is loaded a second time.
+
 Like the real one it runs by path, in another interpreter, and imports nothing of ours.
 """
 
@@ -14,16 +16,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENT = {"cpu": "one CPU", "cpu_capability": "AVX2", "environ": dict(os.environ), "isolated": sys.flags.isolated}
+ENVIRONMENT = {
+    "cpu": "one CPU",
+    "cpu_capability": "AVX2",
+    "environ": dict(os.environ),
+    "isolated": sys.flags.isolated,
+    "pid": os.getpid(),
+}
 
 
 def main(path: Path) -> None:
     request = json.loads(path.read_text(encoding="utf-8"))
     events = Path(request["events"])
-    jobs = {job["id"].split("/")[0]: job for job in request["jobs"]}
-    if "early" in jobs:
+    jobs = [(ending(job), job) for job in request["jobs"]]
+    if "early" in [name for name, _ in jobs]:
         sys.exit("ImportError: no module named torch")
-    for name, job in jobs.items():
+    for name, job in jobs:
         if name == "between":
             sys.exit("the probe cannot be loaded")
         send(events, event="begin", job=job["id"])
@@ -33,6 +41,11 @@ def main(path: Path) -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
         send(events, event="end", job=job["id"], status="captured")
     send(events, event="done")
+
+
+def ending(job: dict[str, Any]) -> str:
+    name: str = job["id"].split("/")[0]
+    return name.removeprefix("again-") if job["take"] == "repeat" else name
 
 
 def end(name: str) -> None:

@@ -13,11 +13,12 @@ from matrix.engine import Work
 from matrix.environment import Lock
 from matrix.errors import EXIT_NO_CAPTURE, CheckpointError, EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import this_machine
+from matrix.plan import Take
 from matrix.run import Run
 from matrix.sources import Resolver, Source
 from matrix.spec import Spec
 from matrix.state import State
-from tests.matrix.builders import IDS, small_spec, write_capture, write_checkpoint
+from tests.matrix.builders import IDS, moved, small_spec, write_capture, write_checkpoint, write_failed_capture
 
 SPEC = """
 schema = 1
@@ -46,15 +47,16 @@ class Project:
         given = ["--spec", str(self.folder / "spec.toml"), *arguments]
         return engine.matrix(options.parse(given), given, self.state)
 
-    def capture(self, **facts: Any) -> None:  # noqa: ANN401 - what a response may hold
-        """Put every capture that the spec asks for into the store, as if cells had run before."""
+    def capture(self, *failing: Take, **facts: Any) -> None:  # noqa: ANN401 - what a response may hold
+        """Put every capture that the spec asks for into the store, as if cells had run before; some have failed."""
         asked = options.apply(options.parse(["--spec", str(self.folder / "spec.toml")]), _read(self.folder))
         spec, sources = engine.resolve(asked, Resolver(self.state, self.folder))
         laid = plan.plan(spec)
         work = Work(plan=laid, sources=sources, locks=engine.lock(laid.cells, self.state), state=self.state)
         for cell in laid.cells:
             for task in work.tasks(cell, (*laid.jobs, *laid.repeats)):
-                write_capture(Path(task.content["folder"]), key=task.key, **facts)
+                write = write_failed_capture if task.job.take in failing else write_capture
+                write(Path(task.content["folder"]), **({} if task.job.take in failing else facts))
 
 
 def _read(folder: Path) -> Spec:
@@ -113,6 +115,27 @@ def test_a_run_without_any_capture_ends_with_3_and_every_reason_once(project: Pr
     assert "alpha==7.0" in str(caught.value)
     assert "alpha==8.0" in str(caught.value)
     assert str(project.state.runs) in str(caught.value)
+
+
+def test_second_loads_alone_are_no_usable_capture(project: Project) -> None:
+    project.capture("main")
+    with pytest.raises(NoCaptureError, match="load: ImportError"):
+        project.run()
+
+
+def test_a_second_load_that_fails_stops_no_run(project: Project) -> None:
+    project.capture("repeat")
+    assert project.run().digest
+
+
+def test_a_second_load_is_shown_beside_the_first(project: Project) -> None:
+    project.capture()
+    run = project.run()
+    for cell in run.plan.cells:
+        assert {path.name for path in (run.cell(cell.id) / "tiny").iterdir()} == {
+            "float32-eager",
+            "float32-eager@repeat",
+        }
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])
@@ -189,3 +212,13 @@ def test_cells_whose_tokenizer_made_other_ids_are_asked_again_with_the_baselines
     assert [cell.axes["transformers"] for cell in again] == ["3.0"]
     (task,) = again[work.plan.cells[2]]
     assert (task.id, task.job.case.input_ids) == ("tiny/float32-eager@baseline-ids", ((5, 6, 7),))
+
+
+def test_cells_whose_bits_differ_are_asked_for_a_closer_look_and_so_is_the_baseline(state: State) -> None:
+    run, work = runs.new(state, small_spec(), []), _work(state, 1)
+    for cell, by in zip(work.plan.cells, (0, 0, 1), strict=True):
+        write_capture(run.cell(cell.id) / "tiny/float32-eager", logits=moved(by))
+    asked = engine._evidence(run, work)
+    shown = {cell.axes["transformers"]: [task.content["probe"] for task in tasks] for cell, tasks in asked.items()}
+    assert shown == {"1.0": ["evidence"], "3.0": ["evidence"]}
+    assert [task.id for tasks in asked.values() for task in tasks] == ["tiny/float32-eager@evidence"] * 2

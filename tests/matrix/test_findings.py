@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from matrix import findings, plan
 from matrix.capture import Capture
 from matrix.cell import Cell
@@ -88,6 +90,24 @@ def test_a_difference_at_one_build_only_is_an_interaction() -> None:
     verdicts: dict[str, Verdict] = {"1.0/8.0": "identical", "2.0/8.0": "identical", "2.0/9.0": "drift"}
     (found,) = _find(verdicts, torch=("8.0", "9.0"))
     assert found.sentence.endswith("; an interaction: with torch 9.0, while 8.0 is identical")
+
+
+def test_a_difference_that_starts_elsewhere_at_another_build_is_an_interaction_too() -> None:
+    spec = small_spec(axes={"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}})
+    made = plan.plan(spec)
+    cells = {tuple(cell.axes.values()): cell for cell in made.cells}
+    judgements = [_judged(spec, made.baseline, cells["2.0", build], "drift") for build in ("8.0", "9.0")]
+    judgements[0] = replace(judgements[0], where="other")
+    (found,) = findings.find(spec, made.baseline, judgements)
+    assert found.sentence.endswith("; an interaction: with torch 9.0, while 8.0 is drift")
+
+
+def test_a_baseline_that_is_unstable_itself_starts_nowhere() -> None:
+    spec = small_spec()
+    made = plan.plan(spec)
+    judged = _judged(spec, made.baseline, made.cells[1], "unstable")
+    assert len(list(findings.find(spec, made.baseline, [judged]))) == 1
+    assert list(findings.find(spec, made.baseline, [replace(judged, baseline_at_fault=True)])) == []
 
 
 def test_builds_without_a_verdict_say_nothing_about_it() -> None:

@@ -158,6 +158,15 @@ def test_logits_of_another_dtype_are_not_the_same(tmp_path: Path) -> None:
     assert found.summary == "logits are bfloat16 instead of float32"
 
 
+def test_a_buffer_in_whose_place_another_of_its_form_comes_is_the_cause_where_the_logits_move(tmp_path: Path) -> None:
+    sides = {"buffers": [tensor("slopes", [1.0])]}, {"buffers": [tensor("bias", [9.0])]}
+    found = judged(tmp_path / "moved", sides[0], {**sides[1], "logits": moved(1)})
+    assert verdict(found) == ("drift", "buffers", "slopes")
+    assert judged(tmp_path / "same", *sides).verdict == "identical"
+    wider = {"buffers": [tensor("bias", [9.0, 9.0])], "logits": moved(1)}
+    assert verdict(judged(tmp_path / "wider", sides[0], wider)) == ("drift", "logits", "logits")
+
+
 def test_a_parameter_that_goes_while_another_comes_is_the_cause(tmp_path: Path) -> None:
     other = {"parameters": [tensor("model.kernel", [7.0])], "logits": moved(-0.5)}
     assert verdict(judged(tmp_path, {}, other)) == ("drift", "parameters", "model.weight")

@@ -85,8 +85,15 @@ def test_sixteen_bits_may_move_three_floors(tmp_path: Path, dtype: str, shown: s
 def test_the_sentence_says_how_many_floors_and_what_is_left(tmp_path: Path) -> None:
     gone, stays = (_judged(tmp_path / str(left), -0.1, left=left).summary for left in (0.0, 0.05))
     assert gone.startswith("logits move by up to 0.1 and argmax agrees everywhere, 1 times the noise floor of 0.1 ")
-    assert gone.endswith("(2 threads), rounding changed: only 0 of it is left in corrected float64")
+    assert gone.endswith("(2 threads), rounding changed: nothing of it is left in corrected float64")
     assert stays.endswith("(2 threads), 0.05 of it is left in corrected float64")
+
+
+@pytest.mark.parametrize(("left", "said"), [(0.0, False), (0.05, True), (None, False)])
+def test_noise_that_float64_does_not_explain_is_noted(tmp_path: Path, left: float | None, said: bool) -> None:  # noqa: FBT001
+    found = _judged(tmp_path, -0.125, floor=0.125, plausible=True, left=left)
+    note = "within the noise floor, but not rounding alone: 0.05 of 0.12 stays in corrected float64"
+    assert (found.verdict, found.notes) == ("noise", (note,) if said else ())
 
 
 def test_the_sentence_names_what_escaped_and_what_could_not_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matrix import capture
 from matrix.capture import Capture
 from matrix.compare import compare_captures
 from matrix.judge import Judgement
+from matrix.repeats import Repeat
 from tests.matrix.builders import IDS, captured, moved, tensor, write_failed_capture
 from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, judged, side, verdict
 
@@ -72,7 +74,11 @@ def _whose(of: str, repeat: Capture) -> tuple[Capture | None, Capture | None]:
             ("parameters", "model.weight"),
             "give model.weight different",
         ),
-        ({"logits": moved(0.5)}, ("logits", "logits"), "the logits of two loads differ by 0.5"),
+        (
+            {"logits": moved(0.5)},
+            ("logits", "logits"),
+            "two loads, in two processes, give logits that differ by",
+        ),
         ({"tokens": {**IDS, "input_ids": [[5, 9, 7]]}}, ("tokens", "input_ids[0, 1]"), "the tokenizer makes other ids"),
     ],
 )
@@ -90,7 +96,9 @@ def test_a_second_forward_with_other_bits_is_unstable(tmp_path: Path) -> None:
     restless = {"tensors": {"logits/again": moved(0.25)}}
     found = judged(tmp_path, {}, {**restless, "logits": moved(-3)})
     assert verdict(found) == ("unstable", "logits", "logits")
-    assert found.summary.startswith("two forwards of one load differ by 3.25; in this load logits move by up to 3")
+    assert found.summary.startswith(
+        "two forwards of one load differ by up to 3.25; in this load logits move by up to 3"
+    )
     assert verdict(judged(tmp_path / "other", restless)) == ("unstable", "logits", "logits")
 
 
@@ -111,10 +119,10 @@ def test_a_restless_side_is_never_blamed_on_a_release(tmp_path: Path) -> None:
     assert verdict(found) == ("unstable", "logits", "logits")
 
 
-def _torn(folder: Path, of: str, *, first_fails: bool, transient: bool = False) -> Judgement:
+def _torn(folder: Path, of: str, *, first_fails: bool, stage: str = "state", transient: bool = False) -> Judgement:
     """Judge two sides of which one fails in one process and works in another."""
     good = captured(folder / "good")
-    bad = capture.read(write_failed_capture(folder / "bad", stage="state", transient=transient))
+    bad = capture.read(write_failed_capture(folder / "bad", stage=stage, transient=transient))
     assert bad
     torn = (bad, good) if first_fails else (good, bad)
     a, b = (
@@ -145,3 +153,52 @@ def test_a_failure_in_both_processes_is_an_error(tmp_path: Path) -> None:
     bad = capture.read(write_failed_capture(tmp_path / "bad"))
     assert bad
     assert judge_sides(side(BASELINE, captured(tmp_path / "a")), side(CANDIDATE, bad, bad)).verdict == "error"
+
+
+def test_a_failed_generation_is_no_sign_of_unrest_since_a_second_load_generates_nothing(tmp_path: Path) -> None:
+    found = _torn(tmp_path, "candidate", first_fails=True, stage="generation")
+    assert verdict(found) == ("error", "generation", "ImportError")
+
+
+@pytest.mark.parametrize("first_fails", [True, False])
+def test_memory_that_was_never_written_is_named_before_the_load_that_fails_by_it(
+    tmp_path: Path,
+    first_fails: bool,  # noqa: FBT001
+) -> None:
+    left = {"uninitialised": ["ids"], "buffers": [tensor("ids")]}
+    error = {"type": "IndexError", "message": "out of range", "traceback": "…", "transient": False}
+    good = captured(tmp_path / "good")
+    bad = captured(tmp_path / "bad", status="probe_failed", failed_stage="logits", error=error, **left)
+    whole = captured(tmp_path / "whole", **left)
+    torn = side(CANDIDATE, bad, good) if first_fails else side(CANDIDATE, whole, bad)
+    found = judge_sides(side(BASELINE, good), torn, None if first_fails else compare_captures(good, whole))
+    assert verdict(found) == ("unstable", "buffers", "ids")
+
+
+def test_what_only_this_release_misses_is_unstable_from_the_load_on(tmp_path: Path) -> None:
+    drawn = {"loading": {"missing_keys": ["model.weight"]}, "logits": moved(1)}
+    again = captured(tmp_path / "again", **{**drawn, "parameters": [tensor("model.weight", [7.0])], "logits": moved(2)})
+    other = {**drawn, "parameters": [tensor("model.weight", [5.0])]}
+    assert verdict(judged(tmp_path, {}, other, repeats=(None, again))) == ("unstable", "load", "model.weight")
+
+
+def test_only_a_baseline_that_is_unstable_is_at_fault(tmp_path: Path) -> None:
+    again, restless = captured(tmp_path / "again"), {"tensors": {"logits/again": moved(0.25)}}
+    left = {"uninitialised": ["inv_freq"], "buffers": [tensor("inv_freq")]}
+    for name, facts in (("restless", restless), ("unwritten", left)):
+        sides = [judged(tmp_path / name / str(index), *pair) for index, pair in enumerate(((facts, {}), ({}, facts)))]
+        assert [(one.verdict, one.baseline_at_fault) for one in sides] == [("unstable", True), ("unstable", False)]
+    assert _torn(tmp_path, "baseline", first_fails=True).baseline_at_fault
+    assert not _torn(tmp_path, "candidate", first_fails=True).baseline_at_fault
+    assert not judged(tmp_path, repeats=(again, again)).baseline_at_fault
+
+
+def test_a_failure_of_another_kernel_is_no_sign_of_unrest(tmp_path: Path) -> None:
+    sdpa, eager = captured(tmp_path / "sdpa"), captured(tmp_path / "eager")
+    bad = capture.read(write_failed_capture(tmp_path / "bad", stage="logits"))
+    assert bad
+    for first in (bad, eager):
+        torn = replace(side(CANDIDATE, sdpa), repeat=Repeat(first=first, second=bad))
+        assert judge_sides(side(BASELINE, eager), torn, compare_captures(eager, sdpa)).verdict == "identical"
+    torn = replace(side(CANDIDATE, bad), repeat=Repeat(first=eager, second=sdpa))
+    assert judge_sides(side(BASELINE, eager), torn).verdict == "error"

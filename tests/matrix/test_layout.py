@@ -50,7 +50,7 @@ def test_the_same_values_in_another_layout_are_found(old: Values, new: Values) -
     assert _relaid(old, new) == {*old, *new}
 
 
-def test_the_deepest_module_that_adds_up_is_taken_and_the_rest_is_left() -> None:
+def test_a_module_that_adds_up_is_taken_and_the_rest_is_left() -> None:
     old = {"l.0.q": A, "l.0.k": B, "l.1.q": A, "l.1.k": B}
     new = {"l.0.qk": [*A, *B], "l.1.qk": [*A, *C]}
     assert _relaid(old, new) == {"l.0.q", "l.0.k", "l.0.qk"}

@@ -9,10 +9,15 @@ import pytest
 
 from matrix import options, plan
 from matrix.errors import SpecError
+from matrix.pairs import pairs
 from matrix.spec import Spec
 from tests.matrix.builders import small_spec
 
 CASES = [{"name": name, "checkpoint": name} for name in ("one", "two", "three")]
+MODES = {
+    "transformers": {"values": ["1.0"]},
+    "CPU_MODE": {"values": ["no avx_2", "default"], "kind": "env"},
+}
 
 
 def _apply(*arguments: str, **changes: Any) -> Spec:  # noqa: ANN401 - what a spec may hold
@@ -35,11 +40,18 @@ def test_help_names_every_option_and_exit_code_and_exits_with_0(capsys: pytest.C
     assert ended.value.code == 0
     text = capsys.readouterr().out
     stable = {"spec", "transformers", "torch", "case", "dtype", "attention", "baseline", "profile", "jobs", "shard"}
-    assert [name for name in sorted(stable | {"run-id", "fresh"}) if f"--{name}" not in text] == []
+    stable |= {"threads", "device", "within", "axis", "run-id", "fresh"}
+    assert [name for name in sorted(stable) if f"--{name}" not in text] == []
     assert "3 no usable" in text
 
 
-@pytest.mark.parametrize("arguments", [["--nope"], ["--jobs", "many"], ["--case"], ["--generate", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--nope"], ["--jobs", "many"], ["--case"], ["--generate", "x"]),
+        *(["--threads", "two"], ["--threads"], ["--device"], ["--axis"], ["--within"], ["--within", "kernel"]),
+    ],
+)
 def test_a_wrong_use_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         options.parse(arguments)
@@ -124,6 +136,73 @@ def test_a_dtype_that_does_not_exist_is_refused() -> None:
     assert "float32, bfloat16, float16, float64" in _refusal("--dtype", "float31")
 
 
+def test_devices_and_threads_are_variants_too() -> None:
+    spec = _apply("--device", "cpu", "cuda:0", "--threads", "2", "1")
+    assert [job.variant.id for job in plan.plan(spec).jobs if job.case.name == "one"] == [
+        "float32-eager-threads2",
+        "float32-eager",
+        "float32-eager-cuda0-threads2",
+        "float32-eager-cuda0",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--threads", "0"], ["--threads=-1"], ["--device", "cu da"], ["--device", ""]])
+def test_a_device_or_a_number_of_threads_that_is_none_is_refused(arguments: list[str]) -> None:
+    assert "a variant has" in _refusal(*arguments)
+
+
+def test_options_to_compare_along_replace_the_specs_and_every_cases_own() -> None:
+    own = [CASES[0], {**CASES[1], "within": ["threads"]}, {**CASES[2], "within": []}]
+    spec = _apply("--within", "dtype", "attention", case=own, within=["device"])
+    assert (spec.within, {case.within for case in spec.case}) == (("dtype", "attention"), {("dtype", "attention")})
+    kept = _apply(case=own, within=["device"])
+    assert (kept.within, [case.within for case in kept.case]) == (("device",), [None, ("threads",), ()])
+
+
+def test_options_to_compare_along_reach_ones_own_checkpoint() -> None:
+    spec = _apply("./m", "--within", "attention", "--attention", "eager", "sdpa")
+    found = [pair for pair in pairs(spec, plan.plan(spec)) if pair.within]
+    assert {(pair.reference.variant.attention, pair.job.variant.attention) for pair in found} == {("eager", "sdpa")}
+
+
+def test_further_axes_are_packages_or_the_interpreter() -> None:
+    spec = _apply("--axis", "tokenizers=0.21.4,0.21.0", "--axis", "python=3.11,3.9")
+    assert (spec.axes["tokenizers"].values, spec.axes["tokenizers"].kind) == (("0.21.0", "0.21.4"), "requirement")
+    assert (spec.axes["python"].values, spec.axes["python"].kind) == (("3.9", "3.11"), "python")
+    cell = plan.plan(spec).baseline
+    assert ("tokenizers==0.21.0" in cell.requirements, cell.python) == (True, "3.9")
+
+
+def test_a_further_axis_may_be_the_baselines() -> None:
+    spec = _apply("--axis", "tokenizers=0.21.0,0.21.4", "--baseline", "tokenizers-0.21.4")
+    assert plan.plan(spec).baseline.id == "transformers-1.0_torch-9.0_tokenizers-0.21.4"
+
+
+def test_an_axis_that_the_spec_has_keeps_its_kind() -> None:
+    spec = _apply("--axis", "CPU_MODE=1,2", axes=MODES, baseline={})
+    assert (spec.axes["CPU_MODE"].values, spec.axes["CPU_MODE"].kind) == (("1", "2"), "env")
+
+
+@pytest.mark.parametrize("axis", ["tokenizers", "tokenizers=", "=0.21.0", ""])
+def test_an_axis_without_a_name_or_values_is_refused(axis: str) -> None:
+    message = _refusal(f"--axis={axis}")
+    assert "--axis is not NAME=VALUE,VALUE" in message
+    assert "such as tokenizers=0.21.0,0.21.4" in message
+
+
+@pytest.mark.parametrize(
+    ("axis", "what"),
+    [
+        ("tokenizers=0.21.0,", "is not a release"),
+        ("tokenizers=new", "is not a release"),
+        ("tokenizers=1.0,1.0", "appears twice"),
+        ("to kens=1.0", "an axis has a name that is none"),
+    ],
+)
+def test_an_axis_with_values_that_are_none_is_refused_as_in_a_spec(axis: str, what: str) -> None:
+    assert what in _refusal("--axis", axis)
+
+
 @pytest.mark.parametrize("baseline", ["transformers-2.0", "transformers-2.0_torch-9.0"])
 def test_a_baseline_is_a_cell_or_a_part_of_one(baseline: str) -> None:
     assert plan.plan(_apply("--baseline", baseline)).baseline.id == "transformers-2.0_torch-9.0"
@@ -137,12 +216,6 @@ def test_only_the_named_cells_run_beside_the_baseline() -> None:
 def test_a_cell_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(SpecError, match=r"no such cell\n.*transformers-9\n.*transformers-1\.0_torch-9\.0"):
         plan.plan(_apply("--cell", "transformers-9"))
-
-
-MODES = {
-    "transformers": {"values": ["1.0"]},
-    "CPU_MODE": {"values": ["no avx_2", "default"], "kind": "env"},
-}
 
 
 def test_every_cells_id_is_a_baseline() -> None:

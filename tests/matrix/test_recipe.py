@@ -16,6 +16,7 @@ from matrix.weights import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "matrix" / "tiny"
+CORPUS = ROOT / "tests" / "corpus" / "models"
 
 # Changing a shipped recipe changes what every recorded run was made of: do it on purpose, and record it here.
 RECORDED = {
@@ -398,6 +399,15 @@ def test_config_that_is_no_object_cannot_be_changed(inherit: Inherit, tmp_path: 
         (tmp_path / "recipe" / "config.json").write_text(content)
         with pytest.raises(CheckpointError, match=message):
             recipe.read(folder)
+
+
+@pytest.mark.parametrize(
+    "folder", [path for path in sorted(CORPUS.iterdir()) if recipe.is_recipe(path)], ids=lambda folder: folder.name
+)
+def test_recipes_of_the_corpus_are_whole_and_their_code_compiles(folder: Path) -> None:
+    for name, content in recipe.read(folder).files.items():
+        if name.endswith(".py"):
+            compile(content, name, "exec")
 
 
 def test_the_host_side_needs_no_numerical_library() -> None:

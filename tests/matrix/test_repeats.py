@@ -7,20 +7,29 @@ from typing import Any
 
 import pytest
 
-from matrix.repeats import Disagreement, disagreement
+from matrix.repeats import Disagreement, Repeat, disagreement
 from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved, tensor
 
 PARAMETERS = {"parameters": [tensor("model.weight", [7.0])]}
 BUFFERS = {"buffers": [tensor("inv_freq", [7.0])]}
 TOKENS = {"tokens": {**IDS, "attention_mask": [[1, 1, 0]]}}
 RESTLESS = {"tensors": {"logits/again": moved(0.25)}}
+LACKING = {"loading": {"missing_keys": ["model.weight"]}}
+MISMATCHED = {"loading": {"mismatched_keys": ["model.weight"]}}
+Facts = dict[str, Any]
 
 
-def _found(folder: Path, first: dict[str, Any], repeat: dict[str, Any] | None) -> Disagreement | None:
-    """What a capture with one buffer and its repeat do not agree about."""
+def _found(folder: Path, first: Facts, second: Facts | None, other: Facts | None = None) -> Disagreement | None:
+    """What a capture with one buffer and its second load do not agree about.
+
+    `other` is what the first process saw under the variant that was loaded again, where it is not the capture's.
+    """
     common = {"buffers": [tensor("inv_freq", [1.0])]}
-    again = captured(folder / "again", **{**common, **repeat}) if repeat is not None else None
-    return disagreement(captured(folder / "first", **{**common, **first}), again)
+    seen = captured(folder / "first", **{**common, **first})
+    if second is None:
+        return disagreement(seen, None)
+    beside = captured(folder / "other", **{**common, **other}) if other is not None else seen
+    return disagreement(seen, Repeat(first=beside, second=captured(folder / "again", **{**common, **second})))
 
 
 def _place(found: Disagreement | None) -> tuple[str, str] | None:
@@ -28,23 +37,25 @@ def _place(found: Disagreement | None) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize(
-    ("first", "repeat"),
+    ("first", "second"),
     [
         ({}, None),
         ({}, {}),
-        ({"generated": [[1]], "loading": {"missing_keys": ["a"]}}, {}),
+        ({"generated": [[1]], "loading": {"unexpected_keys": ["a"]}}, {}),
         ({"tokens": LEFT_PADDED}, {"tokens": LEFT_PADDED, "logits": moved(9, 0, 0, 0)}),
         ({"tokens": LEFT_PADDED, "tensors": {"logits/again": moved(9, 0, 0, 0)}}, None),
+        ({}, {"status": "probe_failed", "tokens": {}, "parameters": [], "logits": moved(1)}),
+        (LACKING, {**LACKING, **PARAMETERS}),
     ],
 )
 def test_a_cell_that_agrees_with_itself_where_it_counts_is_at_rest(
-    tmp_path: Path, first: dict[str, Any], repeat: dict[str, Any] | None
+    tmp_path: Path, first: Facts, second: Facts | None
 ) -> None:
-    assert _found(tmp_path, first, repeat) is None
+    assert _found(tmp_path, first, second) is None
 
 
 @pytest.mark.parametrize(
-    ("first", "repeat", "place"),
+    ("first", "second", "place"),
     [
         ({}, TOKENS, ("tokens", "attention_mask[0, 2]")),
         ({}, PARAMETERS, ("parameters", "model.weight")),
@@ -58,33 +69,53 @@ def test_a_cell_that_agrees_with_itself_where_it_counts_is_at_rest(
     ],
 )
 def test_the_earliest_thing_that_is_not_the_same_is_named(
-    tmp_path: Path, first: dict[str, Any], repeat: dict[str, Any] | None, place: tuple[str, str]
+    tmp_path: Path, first: Facts, second: Facts | None, place: tuple[str, str]
 ) -> None:
-    assert _place(_found(tmp_path, first, repeat)) == place
+    assert _place(_found(tmp_path, first, second)) == place
 
 
 @pytest.mark.parametrize(
-    ("first", "repeat", "text"),
+    ("first", "second", "text"),
     [
-        (RESTLESS, None, "two forwards of one load differ by 0.25"),
-        ({}, {"logits": moved(-2)}, "the logits of two loads differ by 2"),
-        ({}, {"logits": LOGITS[:, :2].copy()}, "the logits of two loads differ by inf"),
-        ({}, {"logits": moved(float("nan"))}, "the logits of two loads differ by inf"),
+        (RESTLESS, None, "two forwards of one load differ by up to 0.25"),
+        ({}, {"logits": moved(-2)}, "two loads, in two processes, give logits that differ by up to 2"),
+        ({}, {"logits": LOGITS[:, :2].copy()}, "two loads, in two processes, give logits that differ by up to inf"),
+        ({}, {"logits": moved(float("nan"))}, "two loads, in two processes, give logits that differ by up to inf"),
         ({}, PARAMETERS, "two loads, in two processes, give model.weight different values"),
         ({}, TOKENS, "the tokenizer makes other ids in a second process"),
     ],
 )
-def test_the_sentence_says_what_happens(
-    tmp_path: Path, first: dict[str, Any], repeat: dict[str, Any] | None, text: str
-) -> None:
-    found = _found(tmp_path, first, repeat)
+def test_the_sentence_says_what_happens(tmp_path: Path, first: Facts, second: Facts | None, text: str) -> None:
+    found = _found(tmp_path, first, second)
     assert found
     assert found.text == text
 
 
-@pytest.mark.parametrize("other", [{"attention": {"implementation": "sdpa"}}, {"environment": {"threads": 4}}])
-def test_a_repeat_under_another_kernel_or_number_of_threads_is_compared_by_its_state_alone(
-    tmp_path: Path, other: dict[str, Any]
+@pytest.mark.parametrize("lacking", [LACKING, MISMATCHED])
+def test_what_the_checkpoint_lacks_counts_where_the_model_computes_with_it(tmp_path: Path, lacking: Facts) -> None:
+    found = _found(tmp_path, lacking, {**lacking, **PARAMETERS, "logits": moved(1)})
+    assert _place(found) == ("parameters", "model.weight")
+    assert found
+    assert found.text == "the checkpoint does not hold model.weight, which every load draws anew"
+
+
+def test_a_second_load_of_another_variant_is_compared_by_its_tensors_alone(tmp_path: Path) -> None:
+    sdpa = {"logits": moved(1)}
+    assert _found(tmp_path / "same", {}, sdpa, other=sdpa) is None
+    # its own variant's two loads differ: that is said where that variant is judged
+    assert _found(tmp_path / "moved", {}, {"logits": moved(2)}, other=sdpa) is None
+    assert _place(_found(tmp_path / "buffers", {}, {**sdpa, **BUFFERS}, other=sdpa)) == ("buffers", "inv_freq")
+
+
+@pytest.mark.parametrize(("by", "place"), [(1, None), (2, ("parameters", "model.weight"))])
+def test_another_variant_tells_whether_the_model_computes_with_what_the_checkpoint_lacks(
+    tmp_path: Path, by: float, place: tuple[str, str] | None
 ) -> None:
-    assert _found(tmp_path, {}, {**other, "logits": moved(1)}) is None
-    assert _place(_found(tmp_path, {}, {**other, **BUFFERS, "logits": moved(1)})) == ("buffers", "inv_freq")
+    again = {**LACKING, **PARAMETERS, "logits": moved(by)}
+    assert _place(_found(tmp_path, LACKING, again, other={**LACKING, "logits": moved(1)})) == place
+
+
+def test_a_first_load_that_failed_leaves_nothing_to_compare(tmp_path: Path) -> None:
+    first, second = captured(tmp_path / "a"), captured(tmp_path / "b", **PARAMETERS)
+    repeat = Repeat(first=None, second=second)
+    assert (repeat.whole, repeat.moved, disagreement(first, repeat)) == (False, False, None)

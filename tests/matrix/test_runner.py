@@ -39,17 +39,18 @@ class Desk:
         (venv / environment._STAMP).write_text(self.lock.digest)
 
     def tasks(self, names: Sequence[str], timeout: int = 30) -> list[Task]:
-        jobs = [Job(case=Case(name=name, checkpoint=name, timeout=timeout), variant=Variant()) for name in names]
-        return [request.task(self.cell, job, self.lock, (SOURCE, SOURCE), self.state) for job in map(_own, jobs)]
+        jobs = [_job(name, timeout) for name in names]
+        return [request.task(self.cell, job, self.lock, (SOURCE, SOURCE), self.state) for job in jobs]
 
     def run(self, *names: str, timeout: int = 30) -> dict[str, Outcome]:
-        """Run one job per name and return the outcomes by name."""
+        """Run one job per name (`name@repeat`: a second load) and return the outcomes by name."""
         if not outcome.ask(self.folder, self.cell, self.lock, self.tasks(names, timeout)):
             runner.run(self.folder, self.venv)
-        return {done.id.split("/")[0]: done for done in outcome.read(self.folder)}
+        return {_name(done.id): done for done in outcome.read(self.folder)}
 
     def response(self, name: str) -> dict[str, Any]:
-        content = (self.folder / name / "float32-default" / "response.json").read_text()
+        case, mark, take = name.partition("@")
+        content = (self.folder / case / f"float32-default{mark}{take}" / "response.json").read_text()
         return dict(json.loads(content))
 
     @property
@@ -59,13 +60,18 @@ class Desk:
     @property
     def begun(self) -> list[str]:
         events = map(json.loads, (self.folder / "events.jsonl").read_text().splitlines())
-        return [event["job"].split("/")[0] for event in events if event["event"] == "begin"]
+        return [_name(event["job"]) for event in events if event["event"] == "begin"]
 
 
-def _own(job: Job) -> Job:
-    """The job with inputs of its own: equal inputs would share one capture."""
-    text = (job.case.name,)
-    return Job(case=Case(name=text[0], checkpoint="x", text=text, timeout=job.case.timeout), variant=job.variant)
+def _job(name: str, timeout: int) -> Job:
+    """A job with inputs of its own: equal inputs would share one capture."""
+    case, _, take = name.partition("@")
+    made = Case(name=case, checkpoint="x", text=(case,), timeout=timeout)
+    return Job(case=made, variant=Variant(), take="repeat" if take else "main")
+
+
+def _name(job_id: str) -> str:
+    return job_id.replace("/float32-default", "")
 
 
 @pytest.fixture
@@ -145,6 +151,49 @@ def test_a_failure_that_may_pass_is_tried_again_by_the_next_run(desk: Desk) -> N
     assert desk.response("full-disk")["status"] == "probe_failed"
     desk.run("full-disk", "fails")
     assert desk.begun == ["full-disk", "fails", "full-disk"]
+
+
+def test_second_loads_run_in_a_second_process_and_in_the_opposite_order(desk: Desk) -> None:
+    outcomes = desk.run("one", "one@repeat", "two", "two@repeat")
+    assert set(_statuses(outcomes).values()) == {"captured"}
+    assert desk.begun == ["one", "two", "two@repeat", "one@repeat"]
+    one, two, again = (desk.response(name)["environment"]["pid"] for name in ("one", "two", "one@repeat"))
+    assert one == two != again
+    assert desk.response("two@repeat")["environment"]["pid"] == again
+
+
+@pytest.mark.parametrize(("ending", "status"), [("crash", "crashed"), ("hang", "timed_out"), ("fails", "probe_failed")])
+def test_whatever_happens_to_a_second_load_loses_only_itself(desk: Desk, ending: str, status: str) -> None:
+    name = f"again-{ending}"
+    outcomes = desk.run("one", "one@repeat", name, f"{name}@repeat", timeout=2)
+    assert _statuses(outcomes) == {
+        "one": "captured",
+        name: "captured",
+        "one@repeat": "captured",
+        f"{name}@repeat": status,
+    }
+    assert desk.begun == ["one", name, f"{name}@repeat", "one@repeat"]
+    assert desk.summary["status"] == "captured"
+
+
+def test_a_first_load_that_crashes_is_loaded_a_second_time_all_the_same(desk: Desk) -> None:
+    assert _statuses(desk.run("crash", "one", "one@repeat")) == {
+        "crash": "crashed",
+        "one": "captured",
+        "one@repeat": "captured",
+    }
+
+
+def test_a_second_process_that_cannot_even_start_leaves_the_first_ones_captures(desk: Desk) -> None:
+    outcomes = desk.run("one", "one@repeat", "again-early", "again-early@repeat")
+    assert [outcomes[name].status for name in ("one", "again-early")] == ["captured"] * 2
+    assert [outcomes[f"{name}@repeat"].status for name in ("one", "again-early")] == ["crashed"] * 2
+
+
+def test_a_second_load_alone_is_taken_where_the_first_is_there(desk: Desk) -> None:
+    desk.run("one")
+    assert _statuses(desk.run("one", "one@repeat")) == {"one": "captured", "one@repeat": "captured"}
+    assert desk.begun == ["one", "one@repeat"]
 
 
 def test_an_environment_that_cannot_be_built_is_data(desk: Desk, wheels: Path) -> None:

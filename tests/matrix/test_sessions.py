@@ -53,6 +53,19 @@ def test_a_cell_that_nox_never_ran_says_why(run: Run, tmp_path: Path, monkeypatc
     assert not run.cell(third.id).exists()
 
 
+def test_an_interpreter_that_is_not_there_is_a_failed_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = {"python": {"values": ["3.8", "3.11"], "kind": "python"}}
+    run = RunFolder(tmp_path, small_spec(axes=axes, baseline={})).run
+    (cell, _) = run.plan.cells
+    _nox_that(f"echo 'Session cell({cell.id}) skipped: Python interpreter 3.8 not found.'", tmp_path, monkeypatch)
+    sessions.drive(run, [cell], 1)
+    content = read_json(run.cell(cell.id) / "cell.json", schema=1)
+    assert content["status"] == "env_failed"
+    assert content["reason"].startswith("there is no Python 3.8 on this machine")
+
+
 def test_a_silent_nox_is_said_to_be_silent(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _nox_that("exit 1", tmp_path, monkeypatch)
     (cell, *_) = run.plan.cells

@@ -153,7 +153,7 @@ def test_float64_on_both_sides_proves_that_a_difference_is_rounding_or_that_it_i
         folder.capture(*cell, logits=moved(-0.75)).evidence(*cell, exact={"eager": left})
     found = _judge(folder)
     assert _shown(found) == {"2.0": "noise", "3.0": "drift"}
-    assert "rounding changed: only 0 of it is left in corrected float64" in _of(found, *TWO).summary
+    assert "rounding changed: nothing of it is left in corrected float64" in _of(found, *TWO).summary
 
 
 def test_a_closer_look_that_only_one_side_has_proves_nothing(folder: RunFolder) -> None:

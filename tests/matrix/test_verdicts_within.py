@@ -85,11 +85,8 @@ def test_a_known_noise_that_is_identical_now_is_stale(tmp_path: Path) -> None:
 
 
 def test_what_is_known_within_a_cell_says_nothing_about_cells_and_the_reverse(tmp_path: Path) -> None:
-    entries = [
-        {**KNOWN, "verdict": "drift", "variant": {"attention": "sdpa"}, **within}
-        for within in ({}, {"within": "attention"})
-    ]
-    del entries[0]["within"]
+    drift = {"case": "tiny", "cells": {"transformers": "2.0"}, "verdict": "drift", "reason": "so"}
+    entries = [{**drift, "variant": {"attention": "sdpa"}}, {**drift, "within": "attention"}]
     folder = _kernels(tmp_path, *entries)
     folder.capture(*ONE, job=SDPA, attention={"implementation": "sdpa"}, logits=moved(0.25))
     found = _sdpa(folder, by=0.5, left=0.5)
@@ -104,9 +101,9 @@ def test_two_dtypes_are_compared_through_the_coarser_ones_parameters(tmp_path: P
     )
     narrow = [{**tensor("model.weight"), "dtype": "bfloat16", "sha256": "narrow"}]
     folder = RunFolder(tmp_path, spec)
-    for cell, left in ((ONE, LOGITS), (TWO, moved(0.5))):
+    for cell, left in ((ONE, LOGITS), (TWO, moved(-0.5))):
         folder.capture(*cell).capture(*cell, job=NARROW, parameters=narrow, logits=moved(-0.5))
         folder.evidence(*cell, through="bfloat16-eager", exact={"eager": LOGITS})
         folder.evidence(*cell, exact={"eager": moved(9)})
-        folder.evidence(*cell, job=NARROW, exact={"eager": left}, dtype="bfloat16")
+        folder.evidence(*cell, job=NARROW, logits=moved(-0.5), exact={"eager": left}, dtype="bfloat16")
     assert _within(verdicts.judge_run(folder.run)) == {"1.0": "noise", "2.0": "drift"}

@@ -1,0 +1,172 @@
+"""Distances: how far the logits of two captures lie apart, and whether a reader of the text would notice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+from matrix.flips import Flip
+from matrix.judge import Judgement
+from matrix.metrics import Difference
+from matrix.outputs import RANK, OutputDifference
+from reports import numbers
+from reports.frames import frame, without_empty
+from reports.names import Names, listing
+
+MAX_FLIPS = 5
+
+
+def distances(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
+    """How far the logits lie from the baseline's, one row per variant and cell that was compared."""
+    return _frame(names, ((judged, _distances(outputs)) for judged, outputs in _compared(judgements)))
+
+
+def effects(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
+    """What becomes of the predictions, one row per variant and cell that was compared."""
+    return _frame(names, ((judged, _effects(judged, outputs)) for judged, outputs in _compared(judgements)))
+
+
+def flips(names: Names, judgements: Iterable[Judgement]) -> tuple[pd.DataFrame, int]:
+    """The first positions whose best token is another one, cells with the same flip in one row, and how many follow."""
+    rows: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    total = 0
+    for judged, outputs in _compared(judgements):
+        total += outputs.logits.flip_count
+        for flip in outputs.logits.flips:
+            variants, cells = rows.setdefault(_flip(judged, outputs, flip), ([], []))
+            variants.append(names.compared(judged))
+            cells.append(names.cell(judged.candidate.cell))
+    kept = [
+        {"variant": listing(variants), "cell": listing(cells), **dict(zip(_FLIP, values, strict=True))}
+        for values, (variants, cells) in rows.items()
+    ]
+    shown = sum(len(cells) for _, cells in [*rows.values()][:MAX_FLIPS])
+    return without_empty(frame(kept[:MAX_FLIPS])), total - shown
+
+
+_FLIP = ("position", "baseline's token", "candidate's token", "margin, baseline → candidate", "tie")
+
+
+def ties(judged: Judgement) -> int | None:
+    """How many flips noise alone may make; None where there is no noise floor."""
+    floor, comparison = judged.rounding and judged.rounding.floor, judged.comparison
+    if not floor or comparison is None:
+        return None
+    return comparison.outputs.logits.ties(floor.max_abs) if comparison.outputs else 0
+
+
+def is_tie(judged: Judgement, flip: Flip) -> bool | None:
+    """Whether noise alone may make a flip; None where there is no noise floor."""
+    floor = judged.rounding and judged.rounding.floor
+    return flip.is_tie(floor.max_abs) if floor else None
+
+
+def place(at: Sequence[int], outputs: OutputDifference, last: int | str) -> list[int | str]:
+    """A coordinate of the logits; sides with different ids were compared at their last position alone."""
+    return [at[0], last, *at[2:]] if outputs.last_only and len(at) == RANK else [*at]
+
+
+def flip_place(flip: Flip, outputs: OutputDifference, last: int | str) -> list[int | str]:
+    """[batch, position] of a flip."""
+    batch, position = flip.position
+    return [batch, last if outputs.last_only else position]
+
+
+def _compared(judgements: Iterable[Judgement]) -> Iterator[tuple[Judgement, OutputDifference]]:
+    for judged in judgements:
+        if judged.comparison and judged.comparison.outputs:
+            yield judged, judged.comparison.outputs
+
+
+def _frame(names: Names, rows: Iterable[tuple[Judgement, dict[str, str]]]) -> pd.DataFrame:
+    heads = (
+        ({"variant": names.compared(judged), "cell": names.cell(judged.candidate.cell)}, row) for judged, row in rows
+    )
+    return without_empty(frame([{**head, **row} for head, row in heads]))
+
+
+def _distances(outputs: OutputDifference) -> dict[str, str]:
+    values, logits = outputs.values, outputs.logits
+    before, after = numbers.pair(values.baseline_value, values.candidate_value)
+    return {
+        "largest difference": numbers.size(values.max_abs),
+        "at": _place(outputs),
+        "baseline → candidate": f"{before} → {after}",
+        "relative L2": numbers.size(values.l2_rel),
+        "cosine": numbers.cosine(values.cosine, values.one_minus_cosine),
+        "centred L2": numbers.size(logits.centred_l2_rel),
+        "log-softmax": numbers.size(logits.log_softmax_max_abs),
+        "not finite": _not_finite(values),
+        "by position": "last only" if outputs.last_only else _by_position(logits.max_abs_by_position),
+    }
+
+
+def _effects(judged: Judgement, outputs: OutputDifference) -> dict[str, str]:
+    logits = outputs.logits
+    agreeing = logits.positions - logits.flip_count
+    return {
+        "KL max / mean": f"{numbers.size(logits.kl_max)} / {numbers.size(logits.kl_mean)}",
+        "same argmax": f"{numbers.share(logits.argmax_agreement)} ({agreeing} of {logits.positions})",
+        "flips": _flips(logits.flip_count, ties(judged)),
+        "top-5 overlap": numbers.share(logits.top5_overlap),
+        "mutual top-5": numbers.share(logits.mutual_top5),
+        "perplexity": _perplexity(outputs),
+        "first other greedy token": _step(judged),
+    }
+
+
+def _flips(count: int, tied: int | None) -> str:
+    """Such as `3, 2 of them ties`."""
+    if not count or tied is None:
+        return str(count)
+    if count == 1:
+        return "1, a tie" if tied else "1, no tie"
+    return f"{count}, {tied or 'none'} of them {'a tie' if tied < 2 else 'ties'}"  # noqa: PLR2004 - a plural
+
+
+def _flip(judged: Judgement, outputs: OutputDifference, flip: Flip) -> tuple[str, ...]:
+    where = ", ".join(map(str, flip_place(flip, outputs, "last")))
+    before, after = numbers.pair(flip.margin, flip.candidate_margin)
+    tie = {True: "yes", False: "no", None: ""}[is_tie(judged, flip)]
+    return f"({where})", str(flip.baseline_id), str(flip.candidate_id), f"{before} → {after}", tie
+
+
+def _perplexity(outputs: OutputDifference) -> str:
+    """Such as `12.3 → 12.5 (+1.6 %)`; nothing where the model predicts no text."""
+    if outputs.perplexity is None:
+        return ""
+    before, after = outputs.perplexity
+    same = before.value == after.value
+    shown = numbers.size(before.value) if same else " → ".join(numbers.pair(before.value, after.value))
+    change = after.mean_nll - before.mean_nll
+    return f"{shown} ({numbers.growth(change)})" if math.isfinite(change) else shown
+
+
+def _place(outputs: OutputDifference) -> str:
+    at = outputs.values.max_abs_at
+    return numbers.ABSENT if at is None else f"({', '.join(map(str, place(at, outputs, 'last')))})"
+
+
+def _by_position(peaks: Sequence[float]) -> str:
+    """Where along the sequence the difference begins and where it is largest."""
+    first = next((place for place, peak in enumerate(peaks) if peak), None)
+    if first is None:
+        return numbers.ABSENT
+    return f"first {first}, largest {max(range(len(peaks)), key=peaks.__getitem__)}"
+
+
+def _not_finite(values: Difference) -> str:
+    """How many elements are NaN or infinite on either side; relative L2 and cosine leave them out."""
+    counts = (("baseline", values.nonfinite_baseline), ("candidate", values.nonfinite_candidate))
+    return ", ".join(f"{number} of {values.elements} ({side})" for side, number in counts if number)
+
+
+def _step(judged: Judgement) -> str:
+    """The first greedy token that is another, and how close the call was; nothing for a case that generates none."""
+    comparison = judged.comparison
+    if comparison is None or comparison.generation is None:
+        return "none" if judged.job.case.generate else ""
+    margin = comparison.margin
+    return f"{comparison.generation}" + (f" (margin {numbers.size(margin)})" if margin is not None else "")

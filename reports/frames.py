@@ -1,0 +1,31 @@
+"""Frames: data frames of text, and how they become tables on GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from tabulate import tabulate
+
+from reports.escape import Markdown, text
+
+
+def frame(content: Mapping[str, Sequence[str]] | Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """A frame from columns or from rows."""
+    made: pd.DataFrame = pd.DataFrame(content, dtype="object")
+    return made
+
+
+def without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns in which no row says anything."""
+    filled: pd.DataFrame = table[[column for column in table.columns if (table[column] != "").any()]]
+    return filled
+
+
+def markdown(table: pd.DataFrame) -> Markdown:
+    """A GitHub table of escaped text; nothing for a table without rows."""
+    if table.empty:
+        return Markdown("")
+    safe = {text(column): [text(value) for value in table[column]] for column in table.columns}
+    # disable_numparse: "2.10" is a version, not 2.1
+    return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", disable_numparse=True))

@@ -1,0 +1,95 @@
+"""Rounding: what was measured about it where bits differ, as a data frame of text and a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import pandas as pd
+
+from matrix.judge import Judgement
+from matrix.noise import Floor, Rounding
+from matrix.proof import Proof
+from reports import numbers, orientation
+from reports.differences import with_same_ids
+from reports.frames import frame, without_empty
+from reports.names import Names
+
+NOTHING = "nothing"
+"""What is left where corrected float64 gives the same bits: no other number reads so."""
+
+
+def weighed(names: Names, judgements: Iterable[Judgement], *, cases: bool = False) -> pd.DataFrame:
+    """One row per comparison with a measured floor or a proof.
+
+    Args:
+        names: What to call cells and variants.
+        judgements: What was compared; what it says with the baseline's ids gets a row too.
+        cases: Whether the rows belong to several cases, so that each names its own.
+    """
+    rows = [
+        {**({"case": judged.job.case.name} if cases else {}), **_row(names, judged, judged.rounding)}
+        for judged in with_same_ids(judgements)
+        if judged.rounding
+    ]
+    return without_empty(frame(rows))
+
+
+def said(judgements: Iterable[Judgement]) -> list[str]:
+    """What the floors are made of, what is not counted and what could not be measured; equal sentences once."""
+    found = [judged.rounding for judged in with_same_ids(judgements) if judged.rounding]
+    return list(dict.fromkeys(sentence for rounding in found for sentence in _sentences(rounding)))
+
+
+def left(proof: Proof) -> str:
+    """What is left of a difference in corrected float64, beside how much may be left of rounding."""
+    if proof.after == 0:
+        return NOTHING
+    return numbers.against(proof.after, max(proof.cut * proof.before, proof.resolution), within=proof.vanishes)
+
+
+def _row(names: Names, judged: Judgement, rounding: Rounding) -> dict[str, str]:
+    floor, proof = rounding.floor, rounding.proof
+    outputs = judged.comparison.outputs if judged.comparison else None
+    largest = outputs.values.max_abs if outputs else 0.0
+    return {
+        "variant": names.compared(judged),
+        "cell": names.cell(judged.candidate.cell),
+        "largest difference": numbers.size(largest),
+        "noise floor": numbers.size(floor.max_abs if floor else None),
+        "measured from": floor.source if floor else "",
+        "k": _k(floor, largest) if floor else "",
+        "left in corrected float64": left(proof) if proof else numbers.ABSENT,
+        "escaped": ", ".join(f"{name} ({number})" for name, number in proof.escaped.items()) if proof else "",
+        "TransformerLens": _usual(judged),
+    }
+
+
+def _k(floor: Floor, largest: float) -> str:
+    k = floor.ratio(largest)
+    return numbers.against(k, floor.limit, within=largest <= floor.reach)
+
+
+def _usual(judged: Judgement) -> str:
+    """What TransformerLens calls usual for the dtype and the kernel that the candidate really used."""
+    variant, capture = judged.job.variant, judged.candidate.capture
+    if capture is None:
+        return ""
+    dtype = capture.outputs["logits"]["dtype"] if variant.dtype == "default" else variant.dtype
+    usual = orientation.usual(dtype, capture.attention)
+    return "" if usual is None else numbers.size(usual)
+
+
+def _sentences(rounding: Rounding) -> Iterator[str]:
+    """The floor's parts, what has no part in it, and what is unknown."""
+    if floor := rounding.floor:
+        parts = f"Floor: {'the largest of ' if len(floor.parts) > 1 else ''}{_listed(floor.parts)}"
+        verb = "do" if len(floor.excluded) > 1 else "does"
+        apart = f"; not counted: {_listed(floor.excluded)}, which {verb} not agree in float64 either"
+        idle = "; no axis that may round differs between the cells, so it excuses nothing and only float64 counts"
+        yield f"{parts}{apart if floor.excluded else ''}{'' if rounding.plausible else idle}."
+    if rounding.lacking:
+        yield f"Could not be measured: {'; '.join(rounding.lacking)}."
+
+
+def _listed(parts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {numbers.size(value)}" for name, value in parts.items())
