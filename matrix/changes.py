@@ -102,6 +102,12 @@ class StateChange:
         return bool(a and b and (a.dtype, a.shape) == (b.dtype, b.shape))
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the candidate's tensor holds NaN or infinity, and more of it than the baseline's."""
+        lost = [side.elements - side.finite if side else 0 for side in (self.baseline, self.candidate)]
+        return lost[1] > lost[0]
+
+    @property
     def name(self) -> str:
         """The tensor's name, the baseline's where there are two."""
         side = self.baseline or self.candidate

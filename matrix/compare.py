@@ -64,6 +64,11 @@ class Comparison:
         return [change for change in self.state if change.kind == kind and change.change in wanted]
 
     @property
+    def unsettled(self) -> bool:
+        """Whether something may be the cause that is no rounding: a config value, or parameters that came or went."""
+        return bool(self.config or self.newly_missing or self.changes("parameters", "added", "removed"))
+
+    @property
     def replaced(self) -> tuple[str, ...]:
         """Buffers of the baseline in whose place the candidate holds others of the same form, with other values."""
         forms = {(s.dtype, s.shape) for change in self.changes("buffers", "added") if (s := change.candidate)}

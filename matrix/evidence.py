@@ -17,7 +17,7 @@ from matrix.pairs import Pair, pairs
 from matrix.plan import Job
 from matrix.run import Run
 
-BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """Significant bits of each dtype (IEEE 754; bfloat16 is the upper half of float32)."""
 
 
@@ -90,14 +90,19 @@ def of_job(pair: Pair, good: Capture, bad: Capture) -> Job:
     return replace(pair.job, take="evidence", through=_through(pair, bad, good, pair.reference.variant))
 
 
+def bits(dtype: str) -> int:
+    """Significant bits of a dtype; those below 16 bits compute in bfloat16."""
+    return _BITS.get(dtype, _BITS["bfloat16"])
+
+
 def _through(pair: Pair, own: Capture, other: Capture, variant: Variant) -> Variant | None:
     """The other side's variant, where it is the coarser of two dtypes."""
-    return variant if pair.within == "dtype" and BITS[_dtype(other)] < BITS[_dtype(own)] else None
+    return variant if pair.within == "dtype" and bits(_dtype(other)) < bits(_dtype(own)) else None
 
 
 def _dtype(side: Capture) -> str:
     """The dtype that a model was loaded in: its first floating parameter's."""
-    return next((state.dtype for state in side.parameters if state.dtype in BITS), "float32")
+    return next((state.dtype for state in side.parameters if state.dtype in _BITS), "float32")
 
 
 def _is_open(good: Capture, bad: Capture) -> bool:

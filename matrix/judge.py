@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, cast
 
@@ -197,16 +198,19 @@ def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") 
 def _torn(bare: Judgement) -> Judgement | None:
     """Unstable: one side loads in one process and not in another, under the same variant."""
     for side, whose in ((bare.candidate, ""), (bare.baseline, " in the baseline")):
-        own = side.repeat if side.repeat and side.capture and side.repeat.of(side.capture) else None
-        failures = [found.failure for found in (side.capture, own.second if own else None) if found]
-        failed = next(filter(None, failures), None)
-        if own is None or failed is None or all(failures):
+        own = side.repeat.second if side.repeat and side.repeat.own else None
+        # where memory was never written, that decides which load fails
+        if own is None or (side.capture and side.capture.uninitialised):
             continue
-        # a repeat generates nothing; and where memory was never written, that decides which load fails
-        if failed.transient or failed.stage == "generation" or (side.capture and side.capture.uninitialised):
-            continue
-        text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
-        return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
+        if side.status in _BROKEN and own.status == "captured":
+            text = f"one load{whose} works and another does not: {side.reason or side.status}"
+            return _unstable(bare, _stage(side.stage), None, text, at_fault=bool(whose))
+        failed = side.failure or own.failure
+        # a repeat generates nothing
+        excused = failed is None or failed.transient or failed.stage == "generation"
+        if failed and not excused and (side.captured or own.status == "captured"):
+            text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
+            return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
     return None
 
 
@@ -220,7 +224,7 @@ def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
     return None
 
 
-def _unstable(judged: Judgement, stage: Stage | None, where: str, text: str, *, at_fault: bool) -> Judgement:
+def _unstable(judged: Judgement, stage: Stage | None, where: str | None, text: str, *, at_fault: bool) -> Judgement:
     unstable = replace(judged, verdict="unstable", stage=stage, where=where, summary=text)
     return replace(unstable, baseline_at_fault=at_fault)
 
@@ -262,7 +266,7 @@ def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
     text = f"{wording.distance(comparison)}{wording.rounding(judged.rounding, comparison)}"
     floor, proof = rounding.floor, rounding.proof
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
-    within = rounding.plausible and floor is not None and largest <= floor.reach and not comparison.config
+    within = rounding.plausible and floor is not None and largest <= floor.reach and not comparison.unsettled
     if not within and not (proof and proof.vanishes):
         return None
     left = () if proof is None or proof.vanishes else (wording.left(proof),)
@@ -277,8 +281,9 @@ def _is_tie(judged: Judgement) -> bool:
     if comparison.margin is None or rounding is None:
         return False
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
+    reach = rounding.floor.reach if rounding.floor and rounding.plausible else 0.0
     # two scores may each move that far, towards each other
-    return comparison.margin <= 2 * max(largest, rounding.floor.reach if rounding.floor else 0.0)
+    return comparison.margin <= 2 * max(largest, reach)
 
 
 def _drift(judged: Judgement, comparison: Comparison) -> Judgement:
@@ -298,19 +303,19 @@ _PLACES: dict[Stage, str] = {
 
 def _cause(comparison: Comparison) -> tuple[Stage, str]:
     """The earliest differing stage and its first differing name."""
+    return next(_causes(comparison))
+
+
+def _causes(comparison: Comparison) -> Iterator[tuple[Stage, str]]:
     moved = comparison.shapes or comparison.dtypes or (comparison.outputs and comparison.outputs.values.differing)
-    if comparison.newly_missing:
-        return "load", comparison.newly_missing[0]
-    if moved and comparison.config:
-        return "config", comparison.config[0].key
-    for kind in ("parameters", "buffers"):
-        if changes := comparison.changes(kind):
-            return kind, changes[0].name
-    # a buffer that comes or goes is how releases differ; a parameter that does is not the same model
-    if moved and (changes := comparison.changes("parameters", "added", "removed")):
-        return "parameters", changes[0].name
-    if moved and comparison.replaced:
-        return "buffers", comparison.replaced[0]
+    yield from (("load", name) for name in comparison.newly_missing)
     if moved:
-        return "logits", "logits"
-    return "generation", f"token {comparison.generation}"
+        yield from (("config", change.key) for change in comparison.config)
+    yield from (("parameters", change.name) for change in comparison.changes("parameters"))
+    yield from (("buffers", change.name) for change in comparison.changes("buffers"))
+    if moved:
+        # a buffer that comes or goes is how releases differ; a parameter that does is not the same model
+        yield from (("parameters", change.name) for change in comparison.changes("parameters", "added", "removed"))
+        yield from (("buffers", name) for name in comparison.replaced)
+        yield "logits", "logits"
+    yield "generation", f"token {comparison.generation}"

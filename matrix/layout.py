@@ -15,8 +15,7 @@ def relaid(
 ) -> frozenset[str]:
     """The names, on either side, of tensors that were fused, split or transposed into each other.
 
-    The contents of the tensors below one module add up to the same on both sides when they hold the same values. The
-    deepest common module is looked at first, so that as few tensors as possible are taken together.
+    The contents of the tensors below one module add up to the same on both sides when they hold the same values.
 
     Args:
         old: Tensors that only the baseline has in this form.
@@ -25,7 +24,7 @@ def relaid(
     """
     left, right = ({state.name: state for state in side} for side in (old, new))
     matched: set[str] = set()
-    for module in sorted(_modules(left) & _modules(right), key=lambda name: -name.count(".") if name else 1):
+    for module in sorted(_modules(left) & _modules(right)):
         a, b = (_below(module, side, matched) for side in (left, right))
         if a and b and (total := _total(a, contents[0])) and total == _total(b, contents[1]):
             matched.update(state.name for state in (*a, *b))
@@ -49,10 +48,10 @@ def _below(module: str, states: Mapping[str, TensorState], without: set[str]) ->
 def _total(states: Iterable[TensorState], contents: Mapping[str, str]) -> tuple[int, int] | None:
     """How many elements the tensors have, and the sum of their contents; None where one was not looked at."""
     elements, total = 0, 0
-    for state in states:
-        content = contents.get(state.alias or state.name)
+    for name, size in {state.alias or state.name: state.elements for state in states}.items():
+        content = contents.get(name)
         if content is None or content == "meta":
             return None
-        elements += state.elements
+        elements += size
         total = (total + int(content, 16)) % _MODULUS
     return elements, total

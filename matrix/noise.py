@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.cell import Cell
-from matrix.evidence import BITS, Evidence
+from matrix.evidence import Evidence, bits
 from matrix.pairs import Pair
 from matrix.proof import Proof, between, prove
 from matrix.spec import Axis
@@ -95,7 +95,7 @@ def weigh(good: Evidence | None, bad: Evidence | None, max_abs: float, *, plausi
     """
     sides = [side for side in (good, bad) if side]
     # the coarser side is the one whose rounding is seen
-    measured = min(sides, key=lambda side: BITS[side.dtype], default=None)
+    measured = min(sides, key=lambda side: bits(side.dtype), default=None)
     return Rounding(
         plausible=plausible,
         floor=measure(measured) if measured else None,
@@ -106,7 +106,7 @@ def weigh(good: Evidence | None, bad: Evidence | None, max_abs: float, *, plausi
 
 def measure(evidence: Evidence) -> Floor | None:
     """The floor of one case in one cell; None when there is nothing finite to measure it from."""
-    wide = BITS[evidence.dtype] >= _SINGLE
+    wide = bits(evidence.dtype) >= _SINGLE
     parts, excluded = dict(_error(evidence)), dict[str, float]()
     for name, max_abs in _spreads(evidence):
         (parts if _is_rounding(evidence, name) else excluded)[name] = max_abs

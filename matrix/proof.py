@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matrix.evidence import BITS, Evidence
+from matrix.evidence import Evidence, bits
 from matrix.metrics import Difference, compare
 from matrix.outputs import kept, rows
 from matrix.tensorfile import TensorFile
@@ -30,7 +30,7 @@ class Proof:
         after: The largest absolute difference in corrected float64.
         cut: The share of `before` below which the difference is rounding. Rounding shrinks with the unit roundoff,
             from 2^-p to 2^-53; a change of meaning does not shrink. The cut lies between the two, at their geometric
-            mean 2^-((53-p)/2): 4.3e-5 for float32, 2.4e-7 for bfloat16.
+            mean 2^-((53-p)/2): 4.3e-5 for float32, 1.7e-7 for bfloat16, 0 for float64, where nothing shrinks.
         resolution: Below this, float64 cannot tell.
         escaped: Operations that stayed below float64 on either side, and how often.
     """
@@ -44,17 +44,19 @@ class Proof:
     @property
     def vanishes(self) -> bool:
         """Whether the difference is rounding and nothing else."""
-        return self.after <= max(self.cut * self.before, self.resolution)
+        finite = math.isfinite(self.before) and math.isfinite(self.after)
+        return finite and self.after <= max(self.cut * self.before, self.resolution)
 
     @classmethod
     def of(cls, good: Evidence, one: str, bad: Evidence, other: str, before: float) -> Proof:
         """The proof from two stored tensors."""
-        found = between(good, one, bad, other)
-        bits = min(BITS[good.dtype], BITS[bad.dtype])
+        found, precision = between(good, one, bad, other), min(bits(good.dtype), bits(bad.dtype))
         return cls(
             before=before,
-            after=found.max_abs if math.isfinite(found.max_abs) else math.inf,
-            cut=2.0 ** (-(_DOUBLE - bits) / 2),
+            after=math.inf
+            if _lost(good, found.nonfinite_baseline) or _lost(bad, found.nonfinite_candidate)
+            else found.max_abs,
+            cut=2.0 ** (-(_DOUBLE - precision) / 2) if precision < _DOUBLE else 0.0,
             resolution=_largest(good, one) * 2.0 ** (RESOLUTION_BITS - _DOUBLE),
             escaped=_escaped(good, bad),
         )
@@ -80,6 +82,11 @@ def between(good: Evidence, one: str, bad: Evidence, other: str) -> Difference:
     a = rows(TensorFile(good.capture.tensors).array(one))
     b = rows(TensorFile(bad.capture.tensors).array(other))
     return compare(a, b, kept(good.capture, a.shape))
+
+
+def _lost(side: Evidence, nonfinite: int) -> bool:
+    """Whether float64 logits hold NaN or infinity where the plain ones do not: they prove nothing."""
+    return nonfinite > between(side, "logits", side, "logits").nonfinite_baseline
 
 
 def _largest(side: Evidence, stored: str) -> float:

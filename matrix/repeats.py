@@ -39,21 +39,19 @@ class Repeat:
     """A second load of a case in another process, from another random seed.
 
     Attributes:
-        first: What the first process saw under the same variant; None when it saw nothing whole.
+        first: What the first process saw under the same variant; None when it left nothing.
         second: What the second process saw, complete or not.
+        own: Whether it repeats the capture that is judged, kernel and threads included, and not another variant's.
     """
 
     first: Capture | None
     second: Capture
+    own: bool = True
 
     @property
     def whole(self) -> bool:
         """Whether both loads can be compared."""
-        return self.first is not None and self.second.status == "captured"
-
-    def of(self, capture: Capture) -> bool:
-        """Whether it repeats this very capture, kernel and threads included."""
-        return self.first is not None and self.first.folder == capture.folder
+        return self.first is not None and {self.first.status, self.second.status} == {"captured"}
 
     @property
     def moved(self) -> bool:
@@ -72,18 +70,25 @@ def disagreement(capture: Capture, repeat: Repeat | None) -> Disagreement | None
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    return next(_found(capture, repeat if repeat and repeat.whole else None), None)
+    if repeat is None or repeat.second.status != "captured":
+        return next(_forwards(capture), None)
+    return next(_loads(capture, repeat), None) or next(_forwards(capture), None)
 
 
-def _found(capture: Capture, repeat: Repeat | None) -> Iterator[Disagreement]:
-    if repeat:
-        yield from _tokens(capture, repeat)
-        yield from _tensors(capture, repeat)
+def _forwards(capture: Capture) -> Iterator[Disagreement]:
     if AGAIN in capture.outputs and (spread := _spread(capture, "logits", capture, AGAIN)):
         yield Disagreement(
             stage="logits", where="logits", text=f"two forwards of one load differ by up to {spread:.3g}"
         )
-    if repeat and repeat.of(capture) and repeat.moved:
+
+
+def _loads(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
+    yield from _tokens(capture, repeat)
+    yield from _tensors(capture, repeat)
+    if repeat.own:
+        yield from _forwards(capture)
+        yield from _forwards(repeat.second)
+    if repeat.own and repeat.moved:
         spread = _spread(capture, "logits", repeat.second, "logits")
         text = f"two loads, in two processes, give logits that differ by up to {spread:.3g}"
         yield Disagreement(stage="logits", where="logits", text=text)
@@ -99,15 +104,16 @@ def _tensors(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
     # what the checkpoint lacks is drawn from another seed, which matters where the model computes with it
     drawn = {*capture.missing_keys, *capture.mismatched_keys}
     for kind in _KINDS:
-        again = {state.name: state for state in getattr(repeat.second, kind)}
-        differing = [s.name for s in getattr(capture, kind) if s.name in again and again[s.name].sha256 != s.sha256]
+        one, two = ({state.name: state.sha256 for state in getattr(side, kind)} for side in (capture, repeat.second))
+        differing = [name for name in {**one, **two} if one.get(name) != two.get(name)]
         lacking = [name for name in differing if name in drawn]
         if lacking and repeat.moved:
             text = f"the checkpoint does not hold {', '.join(lacking[:3])}, which every load draws anew"
             yield Disagreement(stage=kind, where=lacking[0], text=text)
         for name in differing:
             if name not in drawn:
-                text = f"two loads, in two processes, give {name} different values"
+                what = f"give {name} different values" if name in one and name in two else f"do not both have {name}"
+                text = f"two loads, in two processes, {what}"
                 yield Disagreement(stage=kind, where=name, text=text)
 
 

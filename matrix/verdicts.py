@@ -136,7 +136,7 @@ def _side(run: Run, report: CellReport, job: Job) -> Side:
     if not job.same_ids:
         own = next(again for again in run.plan.repeats if _is_repeat(again, job))
         first, second = _found(run, report, replace(own, take="main")), _found(run, report, own)
-        repeat = Repeat(first=first, second=second) if second else None
+        repeat = Repeat(first=first, second=second, own=own.variant == job.variant) if second else None
     return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found, repeat=repeat)
 
 

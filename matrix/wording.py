@@ -88,6 +88,8 @@ def notes(comparison: Comparison) -> Iterator[str]:
             names = [state.name for state in comparison.state if (state.kind, state.change) == (kind, change)]
             if names:
                 yield f"{kind} {words}: {some(names)}"
+    if broken := [state.name for state in comparison.state if state.is_broken]:
+        yield f"holds NaN or infinity that the baseline's does not: {some(broken)}"
     changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:

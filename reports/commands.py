@@ -35,14 +35,20 @@ def reproduce(verdicts: Verdicts, difference: Difference) -> str:
         *(part for axis in _AXES if axis in values for part in (f"--{axis}", *values[axis])),
         *_cells(verdicts, values, good, bad),
         *_baseline(verdicts, asked, values, good),
+        *(["--within", difference.first.within] if difference.first.within else []),
         *_kept(verdicts, asked),
     ]
     return shlex.join(["nox", "-s", "matrix", "--", *arguments])
 
 
 def _ends(verdicts: Verdicts, difference: Difference) -> tuple[dict[str, str], dict[str, str]]:
-    """Axis values of the last good and the first bad cell; of the baseline and the first one where no axis explains."""
+    """Axis values of the last good and the first bad cell; of the baseline and the first one where no axis explains.
+
+    Two variants of one cell need no other.
+    """
     baseline, shown = dict(verdicts.plan.baseline.axes), [dict(cell.axes) for cell in difference.cells]
+    if difference.first.within:
+        return shown[0], shown[0]
     for finding in verdicts.findings:
         good, bad = ({**baseline, finding.axis: value} for value in (finding.last_good, finding.first_bad))
         if finding.case == difference.case and bad in shown:
@@ -59,7 +65,7 @@ def _cells(verdicts: Verdicts, values: Values, good: Mapping[str, str], bad: Map
     """Names the two cells where the axes' values alone make more, or where the spec names others."""
     if math.prod(map(len, values.values())) <= 2 and not verdicts.run.spec.cells:  # noqa: PLR2004 - good and bad
         return []
-    return ["--cell", *("_".join(id_part(name, cell[name]) for name in values) for cell in (good, bad))]
+    return ["--cell", *dict.fromkeys("_".join(id_part(name, cell[name]) for name in values) for cell in (good, bad))]
 
 
 def _baseline(verdicts: Verdicts, asked: Options, values: Values, good: Mapping[str, str]) -> list[str]:
@@ -87,9 +93,11 @@ def _kept(verdicts: Verdicts, asked: Options) -> Iterator[str]:
     yield from (str(part) for name, value in pairs.items() if value is not None for part in (name, value))
     if asked.trust_remote_code:
         yield "--trust-remote-code"
-    for name, listed in {"--dtype": asked.dtype, "--attention": asked.attention, "--text": asked.text}.items():
+    yield from (part for axis in asked.axis for part in ("--axis", axis))
+    variants = {"--dtype": asked.dtype, "--attention": asked.attention, "--device": asked.device}
+    for name, listed in {**variants, "--threads": asked.threads, "--text": asked.text}.items():
         if listed:
-            yield from (name, *listed)
+            yield from (name, *map(str, listed))
 
 
 def _profile_matters(verdicts: Verdicts, name: str | None) -> bool:

@@ -49,6 +49,18 @@ def held_fixed(verdicts: Verdicts) -> str:
     )
 
 
+def repeated(verdicts: Verdicts) -> str:
+    """What was done more than once, as a sentence; nothing where nothing was."""
+    cases = captures.repeated(verdicts)
+    if not cases:
+        return ""
+    whole = len(cases) == len(verdicts.run.spec.case)
+    who = "Each case was" if whole else f"{listing(cases)} {'was' if len(cases) == 1 else 'were'}"
+    devices = {job.variant.device for job in verdicts.plan.jobs}
+    exact = "" if devices == {"cpu"} else "; TF32 was off on GPUs"
+    return f"{who} loaded twice, in two processes, and run forward twice after each load{exact}."
+
+
 def _facts(environment: Mapping[str, object]) -> dict[str, str]:
     facts = {label: str(environment[key]) for key, label in _FACTS.items() if environment.get(key)}
     versions = environment.get("versions", {})

@@ -12,8 +12,8 @@ from matrix.judge import Judgement
 from matrix.metrics import Difference
 from matrix.outputs import RANK, OutputDifference
 from reports import numbers
-from reports.frames import frame, without_empty
-from reports.names import Names, listing
+from reports.frames import frame, merged, without_empty
+from reports.names import Names
 
 MAX_FLIPS = 5
 
@@ -29,24 +29,13 @@ def effects(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
 
 
 def flips(names: Names, judgements: Iterable[Judgement]) -> tuple[pd.DataFrame, int]:
-    """The first positions whose best token is another one, cells with the same flip in one row, and how many follow."""
-    rows: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
-    total = 0
-    for judged, outputs in _compared(judgements):
-        total += outputs.logits.flip_count
-        for flip in outputs.logits.flips:
-            variants, cells = rows.setdefault(_flip(judged, outputs, flip), ([], []))
-            variants.append(names.compared(judged))
-            cells.append(names.cell(judged.candidate.cell))
-    kept = [
-        {"variant": listing(variants), "cell": listing(cells), **dict(zip(_FLIP, values, strict=True))}
-        for values, (variants, cells) in rows.items()
-    ]
-    shown = sum(len(cells) for _, cells in [*rows.values()][:MAX_FLIPS])
-    return without_empty(frame(kept[:MAX_FLIPS])), total - shown
-
-
-_FLIP = ("position", "baseline's token", "candidate's token", "margin, baseline → candidate", "tie")
+    """The first positions with another best token, one row for all that flip alike, and how many rows follow."""
+    rows = merged(
+        {"variant": names.compared(judged), "cell": names.cell(judged.candidate.cell), **_flip(judged, outputs, flip)}
+        for judged, outputs in _compared(judgements)
+        for flip in outputs.logits.flips
+    )
+    return without_empty(frame(rows[:MAX_FLIPS])), max(0, len(rows) - MAX_FLIPS)
 
 
 def ties(judged: Judgement) -> int | None:
@@ -126,11 +115,15 @@ def _flips(count: int, tied: int | None) -> str:
     return f"{count}, {tied or 'none'} of them {'a tie' if tied < 2 else 'ties'}"  # noqa: PLR2004 - a plural
 
 
-def _flip(judged: Judgement, outputs: OutputDifference, flip: Flip) -> tuple[str, ...]:
-    where = ", ".join(map(str, flip_place(flip, outputs, "last")))
+def _flip(judged: Judgement, outputs: OutputDifference, flip: Flip) -> dict[str, str]:
     before, after = numbers.pair(flip.margin, flip.candidate_margin)
-    tie = {True: "yes", False: "no", None: ""}[is_tie(judged, flip)]
-    return f"({where})", str(flip.baseline_id), str(flip.candidate_id), f"{before} → {after}", tie
+    return {
+        "position": f"({', '.join(map(str, flip_place(flip, outputs, 'last')))})",
+        "baseline's token": str(flip.baseline_id),
+        "candidate's token": str(flip.candidate_id),
+        "margin, baseline → candidate": f"{before} → {after}",
+        "tie": {True: "yes", False: "no", None: ""}[is_tie(judged, flip)],
+    }
 
 
 def _perplexity(outputs: OutputDifference) -> str:

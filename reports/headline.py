@@ -49,7 +49,8 @@ def phrase(verdicts: Verdicts, names: Names, difference: Difference, quote: Quot
 
 def relation(names: Names, difference: Difference) -> str:
     """How one variant stands to another of the same cell: `sdpa drifts from eager`."""
-    one, other = names.compared(difference.first).split(" against ")
+    first = difference.first
+    one, other = (names.variant(job.variant) for job in (first.job, first.against or first.job))
     match difference.verdict:
         case "drift":
             return f"{one} drifts from {other}"
@@ -105,18 +106,21 @@ def _unstable(difference: Difference, where: str) -> str | None:
     """Where one cell does not agree with itself, unless a load never wrote or drew the tensor that is to be named."""
     first, stage = difference.first, difference.stage
     comparison = first.comparison
+    whose = " in the baseline" if first.baseline_at_fault and not first.within else ""
     if comparison is None:
         unwritten = any(side.capture and side.capture.uninitialised for side in (first.baseline, first.candidate))
-        return None if unwritten else f"one load works, another fails at {stage}: {where}"
+        return None if unwritten else f"one load{whose} works, another fails at {stage}: {where}"
     if any(comparison.uninitialised) or difference.where in comparison.undetermined:
         return None
     match stage:
-        case "tokens":
-            return "two loads make other tokens of one text"
+        case "load":
+            return f"parameter {where} is not found in the checkpoint, so every load draws it anew"
         case "parameters" | "buffers":
-            return f"two loads disagree: {_NOUNS[stage]} {where}"
+            return f"two loads disagree{whose}: {_NOUNS[stage]} {where}"
+        case "tokens":
+            return f"two loads make other tokens{whose}"
         case _:
-            return f"repeated, it gives other {stage}"
+            return f"other {stage} when repeated{whose}"
 
 
 def _drift(difference: Difference, where: str) -> str | None:
@@ -218,8 +222,9 @@ def _within(verdicts: Verdicts, names: Names) -> Iterator[str]:
         said = f"{difference.case} {span(verdicts, names, difference.judgements)}{known}"
         groups.setdefault(relation(names, difference), []).append(said)
     more = [f"{len(found) - MAX_CASES} more"] if len(found) > MAX_CASES else []
-    if groups:
-        yield f"Within a cell, {'; '.join([*(f'{who}: {", ".join(said)}' for who, said in groups.items()), *more])}."
+    phrases = [f"{who}: {', '.join(said)}" for who, said in groups.items()]
+    if phrases:
+        yield f"Within a cell, {'; '.join(phrases + more)}."
 
 
 def _known(found: Sequence[Difference]) -> Iterator[str]:

@@ -87,7 +87,7 @@ def growth(exponent: float) -> str:
 def against(value: float, limit: float, *, within: bool) -> str:
     """A value beside the limit that it keeps or breaks, such as `0.92 (≤ 2)`, in digits that tell the two apart."""
     shown = size(value) if value == limit else pair(value, limit)[0]
-    return f"{shown} ({'≤' if within else '>'} {size(limit)})"
+    return f"{shown} ({'≤' if within else 'over'} {size(limit)})"
 
 
 def _float32(value: float) -> float:

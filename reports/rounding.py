@@ -11,7 +11,7 @@ from matrix.noise import Floor, Rounding
 from matrix.proof import Proof
 from reports import numbers, orientation
 from reports.differences import with_same_ids
-from reports.frames import frame, without_empty
+from reports.frames import frame, merged, without_empty
 from reports.names import Names
 
 NOTHING = "nothing"
@@ -19,7 +19,7 @@ NOTHING = "nothing"
 
 
 def weighed(names: Names, judgements: Iterable[Judgement], *, cases: bool = False) -> pd.DataFrame:
-    """One row per comparison with a measured floor or a proof.
+    """What was measured of each comparison, one row for all variants and cells with the same numbers.
 
     Args:
         names: What to call cells and variants.
@@ -31,7 +31,7 @@ def weighed(names: Names, judgements: Iterable[Judgement], *, cases: bool = Fals
         for judged in with_same_ids(judgements)
         if judged.rounding
     ]
-    return without_empty(frame(rows))
+    return without_empty(frame(merged(rows)))
 
 
 def said(judgements: Iterable[Judgement]) -> list[str]:

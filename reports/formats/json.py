@@ -3,9 +3,12 @@
 JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan". `max_abs_at` is the coordinate
 [batch, position, vocabulary], or [batch, label] of logits without positions; position is -1 where the two sides were
 given different ids and only the last position was compared. Where nothing was compared, `metrics` is empty; where the
-bits are the same, its differences are 0. Sums over many elements (`l2_rel`, the cosines, the KL divergences) carry nine
-digits: further ones depend on the CPU that rendered the report. A cosine below 1 stays below 1. Of a stale known
-verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
+bits are the same, its differences are 0. Sums over many elements (norms, cosines, softmaxes) carry nine
+digits: further ones depend on the CPU that rendered the report. A cosine below 1 stays below 1. `perplexity` holds mean
+negative log likelihoods. `flips` are the first 20 of `flip_count`; a flip that the noise floor may make is a tie, and
+without a floor nothing is called one (null). `within` compares two variants of one cell: `option` is what differs and
+`against` the variant that counts as right; a `noise_floor` is only an excuse where `rounding_plausible`. Of a stale
+known verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
 """
 
 from __future__ import annotations
@@ -20,14 +23,12 @@ from matrix.compare import Comparison
 from matrix.judge import Judgement
 from matrix.outputs import OutputDifference
 from matrix.verdicts import CellReport, Verdicts
-from reports import tables
+from reports import captures, tables
+from reports.distances import flip_place, is_tie, place, ties
 from reports.headline import headline
 
 FILE = "report.json"
 SCHEMA = 1
-
-_RANK = 3
-"""Of logits with positions: [batch, position, vocabulary]."""
 
 _SAME: Mapping[str, Any] = {
     "max_abs": 0.0,
@@ -43,6 +44,12 @@ _SAME: Mapping[str, Any] = {
     "top5_overlap": 1.0,
     "max_abs_by_position": None,
     "last_only": False,
+    "centred_l2_rel": 0.0,
+    "centred_max_abs": 0.0,
+    "log_softmax_max_abs": 0.0,
+    "mutual_top5": 1.0,
+    "flip_count": 0,
+    "perplexity": None,
 }
 """Metrics of logits that are the same at every position that the mask keeps."""
 
@@ -63,6 +70,7 @@ def render(verdicts: Verdicts) -> str:
         "baseline": verdicts.plan.baseline.id,
         "cells": [_cell(report) for report in tables.in_order(verdicts)],
         "comparisons": [_comparison(judged) for judged in verdicts.judgements],
+        "within": [_within(judged) for judged in verdicts.within],
         "findings": [asdict(finding) for finding in verdicts.findings],
         "stale_known": [{**asdict(stale.known), "quiet_cells": list(stale.cells)} for stale in verdicts.stale],
     }
@@ -70,12 +78,8 @@ def render(verdicts: Verdicts) -> str:
 
 
 def _cell(report: CellReport) -> dict[str, Any]:
-    return {
-        "id": report.cell.id,
-        "axes": dict(report.cell.axes),
-        "status": report.status,
-        "reason": report.reason,
-    }
+    status, reason = captures.standing(report)
+    return {"id": report.cell.id, "axes": dict(report.cell.axes), "status": status, "reason": reason}
 
 
 def _comparison(judged: Judgement) -> dict[str, Any]:
@@ -98,12 +102,25 @@ def _comparison(judged: Judgement) -> dict[str, Any]:
     }
 
 
+def _within(judged: Judgement) -> dict[str, Any]:
+    """A comparison between two variants of one cell, which is both baseline and candidate."""
+    against = asdict(judged.against.variant) if judged.against else None
+    return {**_comparison(judged), "option": judged.within, "against": against}
+
+
 def _metrics(judged: Judgement) -> dict[str, Any]:
     comparison = judged.comparison
     if comparison is None or comparison.shapes or not comparison.same_cpu:
         return {}
     found = _outputs(comparison.outputs) if comparison.outputs else dict(_SAME)
-    return {**found, "first_differing_token": comparison.generation, **_rounding(judged, comparison)}
+    return {
+        **found,
+        "flips": _flips(judged, comparison.outputs) if comparison.outputs else [],
+        "ties": ties(judged),
+        "first_differing_token": comparison.generation,
+        "first_differing_token_margin": comparison.margin,
+        **_rounding(judged, comparison),
+    }
 
 
 def _outputs(outputs: OutputDifference) -> dict[str, Any]:
@@ -111,7 +128,7 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
     at = values.max_abs_at
     return {
         "max_abs": values.max_abs,
-        "max_abs_at": [at[0], -1, *at[2:]] if at and outputs.last_only and len(at) == _RANK else at,
+        "max_abs_at": place(at, outputs, -1) if at else at,
         "baseline_value": values.baseline_value,
         "candidate_value": values.candidate_value,
         "l2_rel": _nine(values.l2_rel),
@@ -123,7 +140,28 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
         "top5_overlap": _nine(logits.top5_overlap),
         "max_abs_by_position": logits.max_abs_by_position,
         "last_only": outputs.last_only,
+        "centred_l2_rel": _nine(logits.centred_l2_rel),
+        "centred_max_abs": _nine(logits.centred_max_abs),
+        "log_softmax_max_abs": _nine(logits.log_softmax_max_abs),
+        "mutual_top5": _nine(logits.mutual_top5),
+        "flip_count": logits.flip_count,
+        "perplexity": _perplexity(outputs),
     }
+
+
+def _perplexity(outputs: OutputDifference) -> dict[str, Any] | None:
+    """Mean negative log likelihoods, in nats per token; the perplexity is their exponential."""
+    if outputs.perplexity is None:
+        return None
+    before, after = outputs.perplexity
+    return {"tokens": before.tokens, "baseline": _nine(before.mean_nll), "candidate": _nine(after.mean_nll)}
+
+
+def _flips(judged: Judgement, outputs: OutputDifference) -> list[dict[str, Any]]:
+    return [
+        {**asdict(flip), "position": flip_place(flip, outputs, -1), "tie": is_tie(judged, flip)}
+        for flip in outputs.logits.flips
+    ]
 
 
 def _nine(value: float) -> float:
@@ -138,10 +176,16 @@ def _rounding(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
     floor, proof = (found.floor, found.proof) if found else (None, None)
     return {
         "noise_floor": floor.max_abs if floor else None,
+        "noise_floor_source": floor.source if floor else None,
         "noise_floor_parts": dict(floor.parts) if floor else None,
+        "noise_floor_excluded": dict(floor.excluded) if floor else None,
         "k": floor.ratio(outputs.values.max_abs) if floor and outputs else None,
+        "k_limit": floor.limit if floor else None,
         "float64_max_abs": proof.after if proof else None,
+        "float64_vanishes": proof.vanishes if proof else None,
         "float64_escaped": dict(proof.escaped) if proof else None,
+        "rounding_plausible": found.plausible if found else None,
+        "rounding_lacking": list(found.lacking) if found else None,
     }
 
 

@@ -7,52 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import pandas as pd
-from tabulate import tabulate
 
 from matrix.judge import Judgement, Verdict
 from matrix.spec import Known
 from matrix.verdicts import Verdicts
-from reports import captures, commands, conditions, tables
-from reports.differences import Difference, Remark, differences, gaps, remarks
-from reports.escape import Markdown, code, fence, link, prose, quote, text
-from reports.headline import detail, headline, looked, same_ids
+from reports import captures, conditions, tables
+from reports.differences import Remark, differences, gaps, noisy, remarks
+from reports.escape import Markdown, code, fence, prose, quote, text
+from reports.frames import markdown
+from reports.headline import headline, looked
 from reports.names import SYMBOLS, Names, count, listing, names_of
-from reports.spans import span
+from reports.sections import section, weighed
+from reports.spans import place
 from reports.warned import warned
 
 FILE = "report.md"
 TEMPLATES = Path(__file__).parent.parent / "templates"
-MAX_MESSAGES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A table and the sentence above it."""
-
-    caption: Markdown
-    table: Markdown
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One difference as the template shows it.
-
-    Attributes:
-        title: Case, verdict and span.
-        known: Why it is expected, with a link.
-        sentences: What happens, where along which axis.
-        evidence: The earliest differing thing in every cell, then the metrics.
-        messages: Error messages, fenced.
-        command: What shows this alone.
-    """
-
-    title: Markdown
-    known: Markdown | None
-    sentences: tuple[Markdown, ...]
-    evidence: tuple[Evidence, ...]
-    messages: tuple[Markdown, ...]
-    command: Markdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +48,19 @@ def render(verdicts: Verdicts) -> str:
     return _template().render(
         headline=prose(headline(verdicts, quote)),
         legend=_legend(names, shared),
-        matrix=_table(matrix.drop(columns="variant") if shared else matrix),
-        sections=[_section(verdicts, names, difference) for difference in differences(verdicts)],
-        remarks=[_remark(remark, span(verdicts, names, remark.judgements)) for remark in remarks(verdicts)],
+        matrix=markdown(matrix.drop(columns="variant") if shared else matrix),
+        sections=[section(verdicts, names, found) for found in differences(verdicts, verdicts.judgements)],
+        within=markdown(tables.within(verdicts, names, _mark)),
+        pairs=[section(verdicts, names, found) for found in differences(verdicts, verdicts.within)],
+        remarks=[_remark(remark, place(verdicts, names, remark.judgements)) for remark in remarks(verdicts)],
+        noise=list(weighed(names, noisy(verdicts), cases=True)),
         gaps=list(_gaps(verdicts, names)),
         stale=[_stale(stale.known, looked(verdicts, names, stale)) for stale in verdicts.stale],
-        cells=_table(tables.cells(verdicts, names)),
+        cells=markdown(tables.cells(verdicts, names)),
         costs=[cost for case in verdicts.run.spec.case if (cost := _cost(verdicts, names, case.name))],
         held_fixed=conditions.held_fixed(verdicts),
-        environment=_table(tables.environment(verdicts, names)),
+        repeated=conditions.repeated(verdicts),
+        environment=markdown(tables.environment(verdicts, names)),
         run=verdicts.run,
         command=fence(verdicts.run.command),
     )
@@ -118,76 +92,6 @@ def _legend(names: Names, shared: str | None) -> str:
     return f"Columns: {axes}{everywhere}. Every cell is compared with the baseline, bit for bit.{rows}"
 
 
-def _section(verdicts: Verdicts, names: Names, difference: Difference) -> Section:
-    where = detail(difference, quote)
-    says = "works, while the baseline fails," if difference.in_baseline else difference.verdict
-    title = f"{SYMBOLS[difference.verdict]} {difference.case}: {says} {span(verdicts, names, difference.judgements)}"
-    return Section(
-        title=prose(f"{title}, {where}" if where else title),
-        known=_known(difference),
-        sentences=tuple(_sentences(verdicts, names, difference)),
-        evidence=tuple(_evidence(verdicts, names, difference)),
-        messages=tuple(_messages(difference)),
-        command=fence(commands.reproduce(verdicts, difference)),
-    )
-
-
-def _known(difference: Difference) -> Markdown | None:
-    if difference.known is None:
-        return None
-    more = f" ({link('more', difference.known.link)})" if difference.known.link else ""
-    return Markdown(text(difference.known.reason) + more)
-
-
-def _sentences(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Markdown]:
-    """Where it starts, per axis, and what one comparison looks like where no message of its own says it."""
-    said: dict[str, list[str]] = {}
-    variants = {job.variant for job in difference.jobs}
-    for finding in verdicts.findings:
-        if finding.case == difference.case and finding.variant in variants:
-            sentence = finding.sentence.removeprefix(f"{finding.case}/{finding.variant.id}").lstrip(": ")
-            said.setdefault(sentence, []).append(names.variant(finding.variant))
-    for sentence, under in said.items():
-        yield Markdown(f"{text(difference.case)} ({text(listing(under))}) {text(sentence)}.")
-    if not any(_messages(difference)):
-        first = difference.first
-        place = f"{names.cell(first.candidate.cell)} ({names.variant(first.job.variant)})"
-        yield Markdown(f"{text(place)}: {text(first.summary)}.")
-    for sentence in same_ids(difference.judgements):
-        yield Markdown(f"{sentence[0].upper()}{sentence[1:]}.")
-
-
-def _evidence(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Evidence]:
-    """The earliest differing thing in every cell, then how far the logits lie apart."""
-    variant, where = names.variant(difference.first.job.variant), code(difference.where or "")
-    match difference.stage if difference.first.comparison else None:
-        case "load" | "parameters" | "buffers":
-            changing = "; another load may hold other values" if difference.verdict == "unstable" else ""
-            caption = f"First values of {where} in every cell ({text(variant)}{changing}):"
-            yield Evidence(caption=Markdown(caption), table=_table(tables.state(verdicts, names, difference)))
-        case "tokens":
-            caption = f"Ids of every cell by position ({text(variant)}):"
-            yield Evidence(caption=Markdown(caption), table=_table(tables.tokens(verdicts, names, difference)))
-        case "config":
-            caption = Markdown("Config keys that both sides have, with different values:")
-            yield Evidence(caption=caption, table=_table(tables.config(names, difference)))
-        case _:
-            pass
-    if metrics := _table(tables.metrics(names, difference.judgements)):
-        yield Evidence(caption=Markdown("Logits against the baseline's, KL divergence in nats:"), table=metrics)
-
-
-def _messages(difference: Difference) -> Iterator[Markdown]:
-    """The distinct error messages, bounded."""
-    failures = [(j.baseline if difference.in_baseline else j.candidate).capture for j in difference.judgements]
-    said = dict.fromkeys(
-        f"{capture.failure.type}: {capture.failure.message}" for capture in failures if capture and capture.failure
-    )
-    yield from [fence(message) for message in said][:MAX_MESSAGES]
-    if len(said) > MAX_MESSAGES:
-        yield text(f"… and {len(said) - MAX_MESSAGES} more messages, in report.json")
-
-
 def _remark(remark: Remark, place: str) -> Markdown:
     return Markdown(f"{text(remark.case)}, {text(place)}: {text(remark.sentence)}")
 
@@ -212,17 +116,8 @@ def _stale(known: Known, cells: str) -> Markdown:
 
 def _cost(verdicts: Verdicts, names: Names, case: str) -> Cost | None:
     """What one case cost and which cells warned of something; None when neither was captured."""
-    table = _table(tables.cost(verdicts, names, case))
+    table = markdown(tables.cost(verdicts, names, case))
     said, more = warned(verdicts, names, case)
     warnings = [Markdown(f"{text(cells)}: {code(line)}") for cells, line in said]
     warnings += [Markdown(f"… and {count(more, 'further warning')}")] if more else []
     return Cost(case=case, table=table, warnings=tuple(warnings)) if table or warnings else None
-
-
-def _table(table: pd.DataFrame) -> Markdown:
-    """A GitHub table of escaped text; nothing for a table without rows."""
-    if table.empty:
-        return Markdown("")
-    safe = {text(column): [text(value) for value in table[column]] for column in table.columns}
-    # disable_numparse: "2.10" is a version, not 2.1
-    return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", disable_numparse=True))

@@ -26,10 +26,13 @@ def render(verdicts: Verdicts) -> str:
     table = tables.matrix(verdicts, names, _mark)
     shared = tables.shared_variants(table)
     pieces = _folded(table.drop(columns="variant") if shared else table, heads=1 if shared else 2)
+    inside = tables.within(verdicts, names, _mark)
     legend = [f"Every verdict holds for {shared}."] if shared else []
     legend += [f"{row.cell} ({row.status}): {row.reason}" for row in tables.cells(verdicts, names).itertuples()]
-    legend += ["* known"] if any(judged.known for judged in verdicts.judgements) else []
-    parts = [_filled(headline(verdicts)), *map(_plain, pieces), *(_filled(line) for line in legend)]
+    legend += ["* known"] if any(judged.known for judged in (*verdicts.judgements, *verdicts.within)) else []
+    parts = [_filled(headline(verdicts)), *map(_plain, pieces)]
+    parts += ["Within a cell:", *map(_plain, _folded(inside, heads=2))] if not inside.empty else []
+    parts += [_filled(line) for line in legend]
     return "\n\n".join(parts) + "\n"
 
 

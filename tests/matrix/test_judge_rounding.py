@@ -181,3 +181,20 @@ def test_logits_of_another_shape_or_dtype_are_never_noise(tmp_path: Path) -> Non
     narrow = {"logits": LOGITS.astype(np.float64)}
     found = judged(tmp_path, {}, narrow, looks=_looks(tmp_path, left=0.0), plausible=True)
     assert found.verdict == "drift"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate"),
+    [
+        pytest.param({"parameters": [tensor("model.weight"), tensor("bias")]}, {}, id="removed"),
+        pytest.param({}, {"parameters": [tensor("model.weight"), tensor("bias")]}, id="added"),
+        pytest.param(
+            {"parameters": [tensor("old")]},
+            {"parameters": [tensor("new", [3.0])], "loading": {"missing_keys": ["new"]}},
+            id="not found",
+        ),
+    ],
+)
+def test_a_floor_does_not_excuse_parameters_that_come_or_go(tmp_path: Path, baseline: Facts, candidate: Facts) -> None:
+    assert _judged(tmp_path / "floor", -0.1, baseline, candidate, plausible=True).verdict == "drift"
+    assert _judged(tmp_path / "proof", -0.1, baseline, candidate, plausible=True, left=0.0).verdict == "noise"

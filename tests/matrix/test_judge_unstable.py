@@ -11,7 +11,7 @@ import pytest
 from matrix import capture
 from matrix.capture import Capture
 from matrix.compare import compare_captures
-from matrix.judge import Judgement
+from matrix.judge import Judgement, Side
 from matrix.repeats import Repeat
 from tests.matrix.builders import IDS, captured, moved, tensor, write_failed_capture
 from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, judged, side, verdict
@@ -198,7 +198,16 @@ def test_a_failure_of_another_kernel_is_no_sign_of_unrest(tmp_path: Path) -> Non
     bad = capture.read(write_failed_capture(tmp_path / "bad", stage="logits"))
     assert bad
     for first in (bad, eager):
-        torn = replace(side(CANDIDATE, sdpa), repeat=Repeat(first=first, second=bad))
+        torn = replace(side(CANDIDATE, sdpa), repeat=Repeat(first=first, second=bad, own=False))
         assert judge_sides(side(BASELINE, eager), torn, compare_captures(eager, sdpa)).verdict == "identical"
-    torn = replace(side(CANDIDATE, bad), repeat=Repeat(first=eager, second=sdpa))
+    torn = replace(side(CANDIDATE, bad), repeat=Repeat(first=eager, second=sdpa, own=False))
     assert judge_sides(side(BASELINE, eager), torn).verdict == "error"
+
+
+def test_a_load_that_takes_the_interpreter_down_in_one_process_only_is_unrest(tmp_path: Path) -> None:
+    good = captured(tmp_path / "good")
+    down = Side(cell=CANDIDATE, status="crashed", reason="SIGSEGV", capture=None, stage="load")
+    assert judge_sides(side(BASELINE, good), down).verdict == "error"
+    torn = judge_sides(side(BASELINE, good), replace(down, repeat=Repeat(first=None, second=good)))
+    assert (torn.verdict, torn.stage, torn.where) == ("unstable", "load", None)
+    assert "one load works and another does not: SIGSEGV" in torn.summary

@@ -131,3 +131,10 @@ def test_a_tied_tensor_is_known_by_the_name_that_was_looked_at(tmp_path: Path) -
 def test_without_a_closer_look_tensors_come_and_go(tmp_path: Path) -> None:
     a, b = (captured(tmp_path / n, parameters=_states(v)) for n, v in (("a", {"a.q": A}), ("b", {"a.p": [A]})))
     assert [(change.change, change.name) for change in changed_state(a, b)] == [("removed", "a.q"), ("added", "a.p")]
+
+
+def test_a_tied_tensor_counts_once_however_the_other_side_ties() -> None:
+    tied = [TensorState(**{**s, "shape": tuple(s["shape"])}) for s in _states({"m.a": A, "m.b": A}, {"m.b": "m.a"})]
+    alone = [TensorState(**{**s, "shape": tuple(s["shape"])}) for s in _states({"m.c": [1.0, 2.0, 3.0, 4.0]})]
+    contents = _contents({"m.a": A}), _contents({"m.c": A})
+    assert relaid(tied, alone, contents) == {"m.a", "m.b", "m.c"}

@@ -112,3 +112,36 @@ def test_each_side_is_taken_through_the_kernel_that_it_used(tmp_path: Path) -> N
     found = prove(good, bad, 1.0)
     assert found
     assert found.after == 0.0
+
+
+@pytest.mark.parametrize("gone", [np.nan, np.inf])
+def test_a_candidate_that_is_not_finite_proves_nothing(tmp_path: Path, gone: float) -> None:
+    assert not _prove(tmp_path, np.full_like(WIDE, gone), before=np.inf).vanishes
+
+
+@pytest.mark.parametrize("gone", [np.nan, np.inf])
+def test_float64_logits_that_are_lost_on_both_sides_prove_nothing(tmp_path: Path, gone: float) -> None:
+    lost = WIDE.copy()
+    lost[0, 1, 2] = gone
+    good, bad = (looked(tmp_path / name, exact={"eager": lost}) for name in ("good", "bad"))
+    found = prove(good, bad, 0.5)
+    assert found
+    assert not found.vanishes
+
+
+def test_what_is_infinite_in_the_plain_logits_too_is_not_lost(tmp_path: Path) -> None:
+    ruled_out = LOGITS.copy()
+    ruled_out[..., 0] = -np.inf
+    sides = [looked(tmp_path / name, logits=ruled_out, exact={"eager": ruled_out.astype(np.float64)}) for name in "ab"]
+    found = prove(*sides, before=1e-6)
+    assert found
+    assert found.vanishes
+
+
+def test_at_float64_only_its_resolution_counts(tmp_path: Path) -> None:
+    assert not _prove(tmp_path / "change", _moved(0.5), before=0.5, dtypes="float64").vanishes
+    assert _prove(tmp_path / "rounding", _moved(LARGEST * 2**-45), before=1e-9, dtypes="float64").vanishes
+
+
+def test_a_dtype_that_is_none_of_the_four_counts_as_the_coarsest(tmp_path: Path) -> None:
+    assert _prove(tmp_path, WIDE, dtypes="float8_e4m3fn").cut == 2**-22.5

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from matrix import capture
 from matrix.repeats import Disagreement, Repeat, disagreement
-from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved, tensor
+from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved, tensor, write_failed_capture
 
 PARAMETERS = {"parameters": [tensor("model.weight", [7.0])]}
 BUFFERS = {"buffers": [tensor("inv_freq", [7.0])]}
@@ -29,7 +30,8 @@ def _found(folder: Path, first: Facts, second: Facts | None, other: Facts | None
     if second is None:
         return disagreement(seen, None)
     beside = captured(folder / "other", **{**common, **other}) if other is not None else seen
-    return disagreement(seen, Repeat(first=beside, second=captured(folder / "again", **{**common, **second})))
+    again = captured(folder / "again", **{**common, **second})
+    return disagreement(seen, Repeat(first=beside, second=again, own=other is None))
 
 
 def _place(found: Disagreement | None) -> tuple[str, str] | None:
@@ -115,7 +117,23 @@ def test_another_variant_tells_whether_the_model_computes_with_what_the_checkpoi
     assert _place(_found(tmp_path, LACKING, again, other={**LACKING, "logits": moved(1)})) == place
 
 
-def test_a_first_load_that_failed_leaves_nothing_to_compare(tmp_path: Path) -> None:
-    first, second = captured(tmp_path / "a"), captured(tmp_path / "b", **PARAMETERS)
-    repeat = Repeat(first=None, second=second)
-    assert (repeat.whole, repeat.moved, disagreement(first, repeat)) == (False, False, None)
+def test_a_first_load_that_failed_leaves_only_tensors_to_compare(tmp_path: Path) -> None:
+    failed = capture.read(write_failed_capture(tmp_path / "failed"))
+    first, second = captured(tmp_path / "a", **LACKING), captured(tmp_path / "b", **{**LACKING, **BUFFERS})
+    for beside in (None, failed):
+        repeat = Repeat(first=beside, second=second, own=False)
+        assert (repeat.whole, repeat.moved) == (False, False)
+        assert _place(disagreement(first, repeat)) == ("buffers", "inv_freq")
+
+
+def test_a_tensor_that_only_one_of_two_loads_has_is_a_disagreement(tmp_path: Path) -> None:
+    found = _found(tmp_path, {}, {"buffers": [tensor("inv_freq", [1.0]), tensor("late")]})
+    assert _place(found) == ("buffers", "late")
+    assert found
+    assert found.text == "two loads, in two processes, do not both have late"
+
+
+def test_the_second_process_runs_forward_twice_too(tmp_path: Path) -> None:
+    again = {"tensors": {"logits/again": moved(0.5)}}
+    assert _place(_found(tmp_path / "own", {}, again)) == ("logits", "logits")
+    assert _found(tmp_path / "other", {}, again, other={}) is None

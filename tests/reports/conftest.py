@@ -49,7 +49,7 @@ class Copy:
 
     def fail(self, cell: str, job: str, message: str) -> None:
         """Turn one capture into a failure to load."""
-        error = {"type": "ValueError", "message": message, "traceback": ""}
+        error = {"type": "ValueError", "message": message, "traceback": "", "transient": False}
 
         def change(response: dict[str, Any]) -> None:
             response.update(status="probe_failed", failed_stage="load", error=error, uninitialised=[])

@@ -93,7 +93,7 @@ def test_variants_that_differ_get_rows_of_their_own(copy: Copy) -> None:
 
 
 def test_the_command_runs_the_last_good_and_the_first_bad_cell(golden: Verdicts) -> None:
-    unstable, drift = differences(golden)
+    unstable, drift = differences(golden, golden.judgements)
     lead = "nox -s matrix -- --case"
     tail = "--torch 2.13.0 --spec golden.toml"
     assert commands.reproduce(golden, unstable) == f"{lead} remote-code-rope --transformers 4.57.6 5.2.0 {tail}"
@@ -108,7 +108,7 @@ def test_the_command_keeps_checkpoints_and_names_a_newer_baseline(copy: Copy) ->
     copy.edit("run.json", change)
     copy.only("bos-dropped")
     verdicts = copy.judge()
-    said = commands.reproduce(verdicts, differences(verdicts)[0])
+    said = commands.reproduce(verdicts, differences(verdicts, verdicts.judgements)[0])
     assert said.startswith("nox -s matrix -- './my model' --case bos-dropped --transformers 5.2.0 5.23.0")
     assert said.endswith("--baseline transformers-5.23.0 --text 'a b'")
 
@@ -121,7 +121,7 @@ def _command(copy: Copy, given: str) -> str:
     copy.edit("run.json", lambda run: run.update(command=f"nox -s matrix -- {given}"))
     copy.only("bos-dropped")
     verdicts = copy.judge()
-    return commands.reproduce(verdicts, differences(verdicts)[0])
+    return commands.reproduce(verdicts, differences(verdicts, verdicts.judgements)[0])
 
 
 def test_the_command_keeps_dtypes_and_kernels(copy: Copy) -> None:
@@ -140,7 +140,7 @@ def test_the_command_names_the_good_cell_where_the_older_one_is_bad(copy: Copy) 
     copy.only("llama-tiny")
     copy.fail("transformers-4.57.6_torch-2.13.0", EAGER, "no such thing")
     verdicts = copy.judge()
-    said = commands.reproduce(verdicts, differences(verdicts)[0])
+    said = commands.reproduce(verdicts, differences(verdicts, verdicts.judgements)[0])
     assert "--transformers 4.57.6 5.2.0 --torch 2.13.0 --baseline transformers-5.2.0" in said
 
 
@@ -169,7 +169,7 @@ def test_the_command_names_cells_where_the_spec_does(copy: Copy) -> None:
     ("change", "said"), [("renamed", "same parameters and buffers, other logits"), ("added", "other logits")]
 )
 def test_the_same_state_is_only_claimed_where_it_is_the_same(golden: Verdicts, change: Change, said: str) -> None:
-    drift = next(found for found in differences(golden) if found.verdict == "drift")
+    drift = next(found for found in differences(golden, golden.judgements) if found.verdict == "drift")
     assert drift.first.comparison
     state = StateChange(kind="parameters", change=change, baseline=None, candidate=None)
     judged = replace(drift.first, comparison=replace(drift.first.comparison, state=(state,)))
