@@ -62,8 +62,8 @@ def _reduced(axis: str, values: Sequence[str], good: Mapping[str, str], bad: Map
 
 
 def _cells(verdicts: Verdicts, values: Values, good: Mapping[str, str], bad: Mapping[str, str]) -> list[str]:
-    """Names the two cells where the axes' values alone make more, or where the spec names others."""
-    if math.prod(map(len, values.values())) <= 2 and not verdicts.run.spec.cells:  # noqa: PLR2004 - good and bad
+    """Names the cells where the axes' values alone make more, where the spec names others, and a cell that is alone."""
+    if good != bad and math.prod(map(len, values.values())) <= 2 and not verdicts.run.spec.cells:  # noqa: PLR2004 - good and bad
         return []
     return ["--cell", *dict.fromkeys("_".join(id_part(name, cell[name]) for name in values) for cell in (good, bad))]
 

@@ -112,7 +112,7 @@ def _flips(count: int, tied: int | None) -> str:
         return str(count)
     if count == 1:
         return "1, a tie" if tied else "1, no tie"
-    return f"{count}, {tied or 'none'} of them {'a tie' if tied < 2 else 'ties'}"  # noqa: PLR2004 - a plural
+    return f"{count}, {tied or 'none'} of them {'a tie' if tied == 1 else 'ties'}"
 
 
 def _flip(judged: Judgement, outputs: OutputDifference, flip: Flip) -> dict[str, str]:

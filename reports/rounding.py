@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -12,7 +13,10 @@ from matrix.proof import Proof
 from reports import numbers, orientation
 from reports.differences import with_same_ids
 from reports.frames import frame, merged, without_empty
-from reports.names import Names
+from reports.names import Names, listing
+
+ORIENTATION = "TransformerLens"
+"""The column of what others call usual."""
 
 NOTHING = "nothing"
 """What is left where corrected float64 gives the same bits: no other number reads so."""
@@ -34,17 +38,41 @@ def weighed(names: Names, judgements: Iterable[Judgement], *, cases: bool = Fals
     return without_empty(frame(merged(rows)))
 
 
-def said(judgements: Iterable[Judgement]) -> list[str]:
-    """What the floors are made of, what is not counted and what could not be measured; equal sentences once."""
-    found = [judged.rounding for judged in with_same_ids(judgements) if judged.rounding]
-    return list(dict.fromkeys(sentence for rounding in found for sentence in _sentences(rounding)))
+def said(names: Names, judgements: Iterable[Judgement], *, cases: bool = False) -> list[str]:
+    """What the floors are made of, what is not counted and what could not be measured.
+
+    Args:
+        names: What to call cells and variants.
+        judgements: As for `weighed`.
+        cases: Whether they belong to several cases.
+    """
+    groups: dict[str, list[Judgement]] = {}
+    for judged in with_same_ids(judgements):
+        for sentence in _sentences(judged.rounding) if judged.rounding else ():
+            groups.setdefault(sentence, []).append(judged)
+    if len(groups) == 1:
+        return [sentence[0].upper() + sentence[1:] for sentence in groups]
+    whose = [_whose(names, found, cases=cases) for found in groups.values()]
+    cells = [listing(names.cell(judged.candidate.cell) for judged in found) for found in groups.values()]
+    # cells are only named where they tell two floors apart
+    labels = [f"{who} in {where}" if whose.count(who) > 1 else who for who, where in zip(whose, cells, strict=True)]
+    return [f"{label}: {sentence}" for label, sentence in zip(labels, groups, strict=True)]
+
+
+def _whose(names: Names, found: Sequence[Judgement], *, cases: bool) -> str:
+    """Whose floor it is, where there are several."""
+    case = [listing(judged.job.case.name for judged in found)] if cases else []
+    return ", ".join([*case, listing(names.compared(judged) for judged in found)])
 
 
 def left(proof: Proof) -> str:
     """What is left of a difference in corrected float64, beside how much may be left of rounding."""
     if proof.after == 0:
         return NOTHING
-    return numbers.against(proof.after, max(proof.cut * proof.before, proof.resolution), within=proof.vanishes)
+    limit = max(proof.cut * proof.before, proof.resolution)
+    if not (math.isfinite(proof.after) and math.isfinite(limit)):
+        return numbers.size(proof.after)
+    return numbers.against(proof.after, limit, within=proof.vanishes)
 
 
 def _row(names: Names, judged: Judgement, rounding: Rounding) -> dict[str, str]:
@@ -60,7 +88,7 @@ def _row(names: Names, judged: Judgement, rounding: Rounding) -> dict[str, str]:
         "k": _k(floor, largest) if floor else "",
         "left in corrected float64": left(proof) if proof else numbers.ABSENT,
         "escaped": ", ".join(f"{name} ({number})" for name, number in proof.escaped.items()) if proof else "",
-        "TransformerLens": _usual(judged),
+        ORIENTATION: _usual(judged),
     }
 
 
@@ -82,13 +110,13 @@ def _usual(judged: Judgement) -> str:
 def _sentences(rounding: Rounding) -> Iterator[str]:
     """The floor's parts, what has no part in it, and what is unknown."""
     if floor := rounding.floor:
-        parts = f"Floor: {'the largest of ' if len(floor.parts) > 1 else ''}{_listed(floor.parts)}"
+        parts = f"floor: {'the largest of ' if len(floor.parts) > 1 else ''}{_listed(floor.parts)}"
         verb = "do" if len(floor.excluded) > 1 else "does"
         apart = f"; not counted: {_listed(floor.excluded)}, which {verb} not agree in float64 either"
         idle = "; no axis that may round differs between the cells, so it excuses nothing and only float64 counts"
         yield f"{parts}{apart if floor.excluded else ''}{'' if rounding.plausible else idle}."
     if rounding.lacking:
-        yield f"Could not be measured: {'; '.join(rounding.lacking)}."
+        yield f"could not be measured: {'; '.join(rounding.lacking)}."
 
 
 def _listed(parts: Mapping[str, float]) -> str:

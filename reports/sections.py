@@ -14,15 +14,13 @@ from reports import commands, distances, evidence, rounding
 from reports.differences import Difference, with_same_ids
 from reports.escape import Markdown, code, fence, link, prose, quote, text
 from reports.frames import frame, markdown
-from reports.headline import detail, relation, same_ids
 from reports.names import SYMBOLS, Names, listing
+from reports.phrases import detail, relation, same_ids
 from reports.spans import span
 
 MAX_MESSAGES = 3
 
-_ROUNDING = Markdown(
-    "Is it rounding? For orientation only, the last column is usual in TransformerLens at this dtype and kernel:"
-)
+_ORIENTATION = " TransformerLens stands for what its guide calls usual at this dtype and kernel; no verdict uses it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +121,11 @@ def _evidence(verdicts: Verdicts, names: Names, difference: Difference) -> Itera
 
 def weighed(names: Names, judgements: Sequence[Judgement], *, cases: bool = False) -> Iterator[Evidence]:
     """What is known about rounding, where cells had a closer look."""
-    if table := markdown(rounding.weighed(names, judgements, cases=cases)):
-        after = tuple(text(sentence) for sentence in rounding.said(judgements))
-        yield Evidence(caption=_ROUNDING, table=table, after=after)
+    found = rounding.weighed(names, judgements, cases=cases)
+    if not found.empty:
+        caption = Markdown("Is it rounding?" + (_ORIENTATION if rounding.ORIENTATION in found else ""))
+        after = tuple(text(sentence) for sentence in rounding.said(names, judgements, cases=cases))
+        yield Evidence(caption=caption, table=markdown(found), after=after)
 
 
 def _earliest(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:

@@ -41,10 +41,14 @@ def _cells(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
 
 def _within(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> str:
     """Such as `in 4.57.6`, or `in every cell` where all cells that could say it do."""
-    first, shown = found[0], dict.fromkeys(names.cell(judged.candidate.cell) for judged in found)
-    pairs = [judged for judged in verdicts.within if (judged.job, judged.against) == (first.job, first.against)]
+    shown = dict.fromkeys(names.cell(judged.candidate.cell) for judged in found)
+    pairs = [judged for judged in verdicts.within if _pair(judged) == _pair(found[0])]
     compared = {names.cell(judged.candidate.cell) for judged in pairs if judged.verdict != "missing"}
     return "in every cell" if len(compared) > 1 and compared == set(shown) else f"in {listing(shown)}"
+
+
+def _pair(judged: Judgement) -> tuple[str, str]:
+    return judged.job.id, judged.against.id if judged.against else ""
 
 
 def _along(verdicts: Verdicts, names: Names, axis: str, values: set[str], tested: set[str]) -> str | None:

@@ -46,6 +46,17 @@ def test_report_json_keeps_the_keys_that_scripts_rely_on(golden: Verdicts) -> No
     assert drift["metrics"]["max_abs_at"][1] == -1
     identical = next(c for c in content["comparisons"] if c["verdict"] == "identical")
     assert (identical["metrics"]["max_abs"], identical["metrics"]["cosine"]) == (0, 1)
+    within = next(c for c in content["within"] if c["verdict"] == "drift")
+    assert (within["option"], within["against"]["attention"], within["variant"]["attention"]) == (
+        "attention",
+        "eager",
+        "sdpa",
+    )
+    assert within["baseline"] == within["candidate"]
+    assert {*drift} | {"option", "against"} == {*within}
+    assert {"centred_l2_rel", "mutual_top5", "perplexity", "flips", "ties"} <= identical["metrics"].keys()
+    assert within["metrics"]["flips"][0].keys() >= {"position", "baseline_id", "candidate_id", "margin", "gap", "tie"}
+    assert within["metrics"]["noise_floor_excluded"].keys() == {"sdpa"}
     assert {"case", "variant", "axis", "last_good", "first_bad", "sentence"} <= content["findings"][0].keys()
     assert [known["case"] for known in content["stale_known"]] == ["llama-tiny"]
 
@@ -55,7 +66,7 @@ def test_report_json_has_no_number_that_json_lacks(golden: Verdicts) -> None:
         pytest.fail(f"{name} is no JSON")
 
     content = json.loads(formats.load("json").render(golden), parse_constant=refuse)
-    assert "inf" in {comparison["metrics"]["max_abs"] for comparison in content["comparisons"]}
+    assert "inf" in {comparison["metrics"].get("max_abs") for comparison in content["comparisons"]}
 
 
 def test_the_terminal_fits_80_columns_however_many_cells_there_are(copy: Copy) -> None:

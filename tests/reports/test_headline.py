@@ -11,7 +11,8 @@ from matrix.changes import Change, StateChange
 from matrix.verdicts import Verdicts
 from reports import commands, formats
 from reports.differences import differences
-from reports.headline import detail, headline
+from reports.headline import headline
+from reports.phrases import detail
 from tests.reports.conftest import MIDDLE, NEWEST, Copy
 
 EAGER = "llama-tiny/float32-eager"
@@ -19,9 +20,11 @@ EAGER = "llama-tiny/float32-eager"
 
 def test_known_and_new_differences_are_told_apart(golden: Verdicts) -> None:
     assert headline(golden) == (
-        "2 of 3 cases change between transformers 4.57.6 and 5.23.0: remote-code-rope is unstable since 5.2.0"
+        "3 of 5 cases change between transformers 4.57.6 and 5.23.0: remote-code-rope is unstable since 5.2.0"
         " (buffer model.rotary_emb.inv_freq), bos-dropped drifts since 5.23.0 (tokens differ first; with the"
-        " baseline's ids the model is identical). Known: remote-code-rope. New: bos-dropped."
+        " baseline's ids the model is identical), gemma2-tiny fails since 5.23.0 under sdpa (at load: ValueError)."
+        " Known: remote-code-rope. New: bos-dropped and gemma2-tiny. Within a cell, sdpa drifts from eager: gemma2-tiny"
+        " in 4.57.6 and 5.2.0; sdpa fails where eager works: gemma2-tiny in 5.23.0."
         " Expected but no longer found: 1 known verdict of llama-tiny (5.23.0)."
     )
 
@@ -93,7 +96,7 @@ def test_variants_that_differ_get_rows_of_their_own(copy: Copy) -> None:
 
 
 def test_the_command_runs_the_last_good_and_the_first_bad_cell(golden: Verdicts) -> None:
-    unstable, drift = differences(golden, golden.judgements)
+    unstable, drift, _ = differences(golden, golden.judgements)
     lead = "nox -s matrix -- --case"
     tail = "--torch 2.13.0 --spec golden.toml"
     assert commands.reproduce(golden, unstable) == f"{lead} remote-code-rope --transformers 4.57.6 5.2.0 {tail}"

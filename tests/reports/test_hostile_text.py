@@ -9,6 +9,7 @@ import pytest
 from reports import formats
 from tests.reports.conftest import MIDDLE, NEWEST, Copy
 
+OLDEST = "transformers-4.57.6_torch-2.13.0"
 HOSTILE = "a|b\n# c `d` ```\n</details><script>x</script> @someone 2.10"
 
 
@@ -21,7 +22,12 @@ def report(copy: Copy) -> str:
     def rename(response: dict[str, Any]) -> None:
         response["environment"]["versions"].update({"numpy": "2.10", "evil|name": "<b>"})
 
+    def lack(response: dict[str, Any]) -> None:
+        response.update(lacking={HOSTILE: HOSTILE}, escaped={response["kernel"]: {HOSTILE: 1}})
+
     copy.spec(poison)
+    for job in ("gemma2-tiny/float32-sdpa", "llama-kernels/float32-eager"):
+        copy.edit(f"cells/{OLDEST}/{job}@evidence/response.json", lack)
     copy.fail(MIDDLE, "llama-tiny/float32-eager", HOSTILE)
     copy.lose(NEWEST, HOSTILE)
     copy.edit(f"cells/{MIDDLE}/remote-code-rope/float32-eager/response.json", rename)
@@ -69,3 +75,10 @@ def test_a_version_keeps_its_last_zero(report: str) -> None:
 
 def test_the_message_is_there_in_full(report: str) -> None:
     assert "</details><script>x</script> @someone 2.10\n````" in report
+
+
+def test_what_could_not_be_measured_is_there_on_one_line(report: str) -> None:
+    lines = [line for line in report.splitlines() if "ould not be measured: " in line]
+    assert lines
+    assert all(line.startswith("- ") and "&lt;script&gt;" in line for line in lines)
+    assert "a\\|b" in next(line for line in report.splitlines() if "(1)" in line and line.startswith("|"))

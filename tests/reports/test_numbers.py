@@ -68,3 +68,18 @@ def test_two_values_get_the_digits_that_tell_them_apart() -> None:
     a, b = numbers.pair(1.0, 1.0 + 2**-23)
     assert a != b
     assert numbers.pair(None, 1.0) == (numbers.ABSENT, "1")
+
+
+@pytest.mark.parametrize(
+    ("exponent", "said"),
+    [(0.0, "the same"), (1e-12, "+1e-10 %"), (-0.1, "-9.52 %"), (1e6, "+inf %"), (-50.0, "below -99.9 %")],
+)
+def test_growth_is_never_hidden_and_never_all(exponent: float, said: str) -> None:
+    assert numbers.growth(exponent) == said
+
+
+def test_a_value_is_never_written_as_the_limit_that_it_breaks() -> None:
+    assert numbers.against(0.92, 2.0, within=True) == "0.92 (≤ 2)"
+    assert numbers.against(2.0, 2.0, within=True) == "2 (≤ 2)"
+    assert numbers.against(2.0004, 2.0, within=False) == "2.0004 (over 2)"
+    assert numbers.against(math.inf, 2.0, within=False) == "inf (over 2)"

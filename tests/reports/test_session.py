@@ -29,7 +29,7 @@ def test_a_report_is_written_and_printed(copy: Copy, tmp_path: Path, capsys: pyt
     out = tmp_path / "out"
     assert main([], state=State(folder=tmp_path), out=out) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("2 of 3 cases change")
+    assert printed.startswith("3 of 5 cases change")
     assert "report.md" in printed
     assert "\x1b" not in printed
     assert (out / "latest").readlink() == Path(copy.folder.name)
