@@ -19,6 +19,7 @@ from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import available_bytes, this_machine
 from matrix.options import Options
 from matrix.outcome import Outcome
+from matrix.pairs import pairs
 from matrix.plan import Job, Plan, plan
 from matrix.request import Task
 from matrix.run import Run
@@ -65,11 +66,11 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
         raise SpecError("--jobs is not a number of cells", given=options.jobs, allowed="1 or more")
     asked = command_line.apply(options, specs.read(options.spec))
     spec, sources = resolve(asked, Resolver(state.create(), options.spec.resolve().parent))
-    if len(plan(spec).cells) == 1 and not options.cell:
+    if len(plan(spec).cells) == 1 and not options.cell and not any(pairs(spec, plan(spec))):
         raise SpecError(
             "one cell alone has nothing to be compared with",
             given=plan(spec).baseline.id,
-            next_step="give at least two values of one axis, oldest first",
+            next_step="give at least two values of one axis, oldest first, or compare variants with --within",
         )
     work = Work(plan=plan(spec), sources=sources, locks=lock(plan(spec).cells, state), state=state)
     tasks = {cell: work.tasks(cell, (*work.plan.jobs, *work.plan.repeats)) for cell in work.plan.cells}
@@ -81,7 +82,7 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
     outcomes = capture(run, work, tasks, options)
     outcomes += capture(run, work, _same_ids(run, work), options, again=True)
     outcomes += capture(run, work, _evidence(run, work), options, again=True)
-    if not any(done.status == "captured" and not done.is_repeat for done in outcomes):
+    if not any(done.status == "captured" and done.is_main for done in outcomes):
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matrix.case import Variant
 from matrix.cell import Cell
-from matrix.judge import QUIET, Judgement
+from matrix.judgement import QUIET, Judgement
 from matrix.spec import Spec
 
 

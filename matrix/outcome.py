@@ -28,6 +28,10 @@ _BEST_FIRST: tuple[CellStatus, ...] = (
 """A cell is what the best of its tasks is: one capture makes it worth a column."""
 
 
+_BESIDE = ("@repeat", "@evidence")
+"""What the ids of captures hold that are taken beside those that are compared (`Job.id`)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of one task: its status and, where it failed, one line that says why and the stage it was at."""
@@ -39,9 +43,9 @@ class Outcome:
     stage: str | None = None
 
     @property
-    def is_repeat(self) -> bool:
-        """Whether it is about a second load, which shows nothing by itself."""
-        return self.id.endswith("@repeat")
+    def is_main(self) -> bool:
+        """Whether it is about a capture that is compared, and not about a repeat of it or a closer look."""
+        return not any(mark in self.id for mark in _BESIDE)
 
 
 def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task], settled: Sequence[Outcome] = ()) -> bool:
@@ -93,14 +97,13 @@ def adopt(folder: Path, job: Mapping[str, Any]) -> Outcome:
 def write(folder: Path, asked: Mapping[str, Any], outcomes: Sequence[Outcome], seconds: float) -> None:
     """Write cell.json: one status for the cell, and one per task."""
     outcomes = [*(Outcome(**settled) for settled in asked.get("settled", ())), *outcomes]
-    status = next((status for status in _BEST_FIRST if any(o.status == status for o in outcomes)), "not_run")
-    failed = [outcome for outcome in outcomes if outcome.status != "captured"]
+    main = [outcome for outcome in outcomes if outcome.is_main]
+    failed = [outcome for outcome in main if outcome.status != "captured"]
+    reason = f"{len(failed)} of {len(main)} captures failed; the first: {failed[0].reason}" if failed else None
     content = {
         **{name: asked[name] for name in ("schema", "id", "axes")},
-        "status": status,
-        "reason": f"{len(failed)} of {len(outcomes)} captures failed; the first: {failed[0].reason}"
-        if failed
-        else None,
+        "status": next((status for status in _BEST_FIRST if any(o.status == status for o in main)), "not_run"),
+        "reason": reason,
         "seconds": round(seconds, 2),
         "lock": asked["lock"]["digest"],
         "jobs": [asdict(outcome) for outcome in outcomes],

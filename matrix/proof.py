@@ -44,8 +44,12 @@ class Proof:
     @property
     def vanishes(self) -> bool:
         """Whether the difference is rounding and nothing else."""
-        finite = math.isfinite(self.before) and math.isfinite(self.after)
-        return finite and self.after <= max(self.cut * self.before, self.resolution)
+        return math.isfinite(self.before) and math.isfinite(self.after) and self.after <= self.limit
+
+    @property
+    def limit(self) -> float:
+        """How much may be left of a difference that is rounding."""
+        return max(self.cut * self.before, self.resolution)
 
     @classmethod
     def of(cls, good: Evidence, one: str, bad: Evidence, other: str, before: float) -> Proof:

@@ -12,7 +12,8 @@ from matrix.compare import Comparison, compare_captures
 from matrix.evidence import Evidence
 from matrix.files import read_json
 from matrix.findings import Finding, find
-from matrix.judge import QUIET, Judgement, Side, concerns, expected, fits, judge, start
+from matrix.judge import judge
+from matrix.judgement import QUIET, Judgement, Side, concerns, expected, fits
 from matrix.noise import Rounding
 from matrix.outcome import CELL, Outcome
 from matrix.pairs import Pair, pairs
@@ -107,7 +108,8 @@ def _judge_pair(run: Run, cells: Mapping[str, CellReport], pair: Pair) -> Judgem
 
 def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     good, bad = baseline.captured, candidate.captured
-    bare = start(pair.job, baseline, candidate, pair.within, pair.reference if pair.within else None)
+    against = pair.reference if pair.within else None
+    bare = Judgement(job=pair.job, baseline=baseline, candidate=candidate, within=pair.within, against=against)
     if not good or not bad:
         return judge(bare, None)
     one = evidence.read(run.cell(pair.baseline.id) / evidence.of_reference(pair, good, bad).id)

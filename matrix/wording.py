@@ -45,21 +45,21 @@ def rounding(found: Rounding | None, comparison: Comparison) -> str:
     said = []
     if found.floor and (outputs := comparison.outputs):
         k = found.floor.ratio(outputs.values.max_abs)
-        said.append(f"{k:.2g} times the noise floor of {found.floor.max_abs:.2g} ({found.floor.source})")
+        said.append(f"{k:.3g} times the noise floor of {found.floor.max_abs:.3g} ({found.floor.source})")
     if proof := found.proof:
-        left = f"{proof.after:.2g}" if proof.after else "nothing"
+        left = f"{proof.after:.3g}" if proof.after else "nothing"
         said.append(f"{'rounding changed: ' if proof.vanishes else ''}{left} of it is left in corrected float64")
         said += [f"though {some(list(proof.escaped))} escaped the correction"] if proof.escaped else []
     elif found.lacking:
         said.append(f"corrected float64 could not run ({found.lacking[0]})")
     if comparison.generation is not None and comparison.margin is not None:
-        said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.2g}")
+        said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.3g}")
     return "".join(f", {words}" for words in said)
 
 
 def left(proof: Proof) -> str:
     """What is said of noise that is within the floor, and yet more than rounding would leave."""
-    share = f"{proof.after:.2g} of {proof.before:.2g} stays in corrected float64"
+    share = f"{proof.after:.3g} of {proof.before:.3g} stays in corrected float64"
     return f"within the noise floor, but not rounding alone: {share}"
 
 

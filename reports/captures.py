@@ -6,14 +6,11 @@ from collections.abc import Iterator
 
 from matrix import capture
 from matrix.capture import Capture
-from matrix.cell import CellStatus
 from matrix.outcome import Outcome
 from matrix.plan import Job
 from matrix.verdicts import CellReport, Verdicts
 
 REPEAT = "@repeat"
-_BESIDE = (REPEAT, "@evidence")
-"""Marks the tasks that only judge what the others captured: second loads and closer looks."""
 
 
 def of(verdicts: Verdicts, job: Job) -> dict[str, Capture]:
@@ -36,24 +33,6 @@ def failed(verdicts: Verdicts) -> Iterator[tuple[Job, Outcome]]:
         outcome = baseline(verdicts).outcomes.get(job.id)
         if outcome is None or outcome.status != "captured":
             yield job, outcome or Outcome(id=job.id, key="", status="not_run")
-
-
-def asked(report: CellReport) -> list[Outcome]:
-    """What became of the captures that a run is about, without repeats and closer looks."""
-    return [outcome for outcome in report.outcomes.values() if not any(mark in outcome.id for mark in _BESIDE)]
-
-
-def standing(report: CellReport) -> tuple[CellStatus, str | None]:
-    """A cell's status and why, as if it had taken nothing but the captures that a run is about."""
-    found = asked(report)
-    if not found or len(found) == len(report.outcomes):
-        return report.status, report.reason
-    lacking = [outcome for outcome in found if outcome.status != "captured"]
-    if not lacking:
-        return "captured", None
-    # a second load that succeeds makes no cell worth a column
-    status = lacking[0].status if len(lacking) == len(found) and report.status == "captured" else report.status
-    return status, f"{len(lacking)} of {len(found)} captures failed; the first: {lacking[0].reason}"
 
 
 def repeated(verdicts: Verdicts) -> list[str]:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from matrix.cell import Cell
-from matrix.judge import QUIET, Judgement, Verdict
+from matrix.judgement import QUIET, Judgement, Verdict
 from matrix.plan import Job
 from matrix.spec import Known, Stage
 from matrix.verdicts import Verdicts
-from reports import captures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def remarks(verdicts: Verdicts) -> tuple[Remark, ...]:
 
 def gaps(verdicts: Verdicts) -> tuple[Remark, ...]:
     """What could not be compared, although its cell has captures of other cases."""
-    whole = {report.cell.id for report in verdicts.cells if captures.standing(report)[0] == "captured"}
+    whole = {report.cell.id for report in verdicts.cells if report.status == "captured"}
     return _merged(
         (judged, judged.summary)
         for judged in verdicts.judgements

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from matrix.flips import Flip
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.metrics import Difference
 from matrix.outputs import RANK, OutputDifference
 from reports import numbers

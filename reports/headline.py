@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from matrix.judge import QUIET
+from matrix.judgement import QUIET
 from matrix.verdicts import Stale, Verdicts
 from reports import captures
 from reports.differences import Difference, differences

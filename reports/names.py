@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from matrix.case import Variant
 from matrix.cell import Cell
-from matrix.judge import Judgement, Verdict
+from matrix.judgement import Judgement, Verdict
 from matrix.verdicts import Verdicts
 
 SYMBOLS: dict[Verdict, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.verdicts import Verdicts
 from reports.differences import Difference
 from reports.names import Names

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.noise import Floor, Rounding
 from matrix.proof import Proof
 from reports import numbers, orientation
@@ -69,7 +69,7 @@ def left(proof: Proof) -> str:
     """What is left of a difference in corrected float64, beside how much may be left of rounding."""
     if proof.after == 0:
         return NOTHING
-    limit = max(proof.cut * proof.before, proof.resolution)
+    limit = proof.limit
     if not (math.isfinite(proof.after) and math.isfinite(limit)):
         return numbers.size(proof.after)
     return numbers.against(proof.after, limit, within=proof.vanishes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from matrix.capture import Failure
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.verdicts import Verdicts
 from reports import commands, distances, evidence, rounding
 from reports.differences import Difference, with_same_ids

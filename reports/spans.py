@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.verdicts import Verdicts
 from reports.differences import concerned
 from reports.names import Names, listing

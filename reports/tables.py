@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
-from matrix.judge import Judgement, Verdict
+from matrix.judgement import Judgement, Verdict
 from matrix.plan import Job
 from matrix.verdicts import CellReport, Verdicts
 from reports import captures, conditions, numbers
@@ -36,7 +36,7 @@ def within(verdicts: Verdicts, names: Names, mark: Mark) -> pd.DataFrame:
 
 def cells(verdicts: Verdicts, names: Names) -> pd.DataFrame:
     """Cells without any capture, and why."""
-    found = [(names.cell(report.cell), *captures.standing(report)) for report in in_order(verdicts)]
+    found = [(names.cell(report.cell), report.status, report.reason) for report in in_order(verdicts)]
     rows = [
         {"cell": cell, "status": status, "reason": reason or numbers.ABSENT}
         for cell, status, reason in found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from matrix.errors import NoCaptureError
 from matrix.run import Run
 from matrix.verdicts import Verdicts, judge_run
-from reports import captures
 
 
 def judged(run: Run) -> Verdicts:
@@ -16,7 +15,7 @@ def judged(run: Run) -> Verdicts:
         CaptureError: When a file of the run is torn, or written by a newer version.
     """
     verdicts = judge_run(run)
-    outcomes = [outcome for report in verdicts.cells for outcome in captures.asked(report)]
+    outcomes = [outcome for report in verdicts.cells for outcome in report.outcomes.values() if outcome.is_main]
     if not any(outcome.status == "captured" for outcome in outcomes):
         reasons = dict.fromkeys(f"{report.cell.title}: {report.reason or report.status}" for report in verdicts.cells)
         raise NoCaptureError(

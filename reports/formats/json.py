@@ -20,10 +20,10 @@ from dataclasses import asdict
 from typing import Any
 
 from matrix.compare import Comparison
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.outputs import OutputDifference
 from matrix.verdicts import CellReport, Verdicts
-from reports import captures, tables
+from reports import tables
 from reports.distances import flip_place, is_tie, place, ties
 from reports.headline import headline
 
@@ -78,8 +78,7 @@ def render(verdicts: Verdicts) -> str:
 
 
 def _cell(report: CellReport) -> dict[str, Any]:
-    status, reason = captures.standing(report)
-    return {"id": report.cell.id, "axes": dict(report.cell.axes), "status": status, "reason": reason}
+    return {"id": report.cell.id, "axes": dict(report.cell.axes), "status": report.status, "reason": report.reason}
 
 
 def _comparison(judged: Judgement) -> dict[str, Any]:

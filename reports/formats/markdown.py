@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from matrix.judge import Judgement, Verdict
+from matrix.judgement import Judgement, Verdict
 from matrix.spec import Known
 from matrix.verdicts import Verdicts
 from reports import captures, conditions, tables

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 from tabulate import tabulate
 
-from matrix.judge import Verdict
+from matrix.judgement import Verdict
 from matrix.verdicts import Verdicts
 from reports import tables
 from reports.escape import one_line

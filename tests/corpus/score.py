@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matrix.case import Option
 from matrix.errors import SpecError
 from matrix.findings import Finding
-from matrix.judge import QUIET, Judgement, concerns
+from matrix.judgement import QUIET, Judgement, concerns
 from matrix.plan import Job
 from matrix.spec import Known, matches
 from matrix.verdicts import Verdicts

@@ -10,7 +10,7 @@ import pytest
 
 from matrix import verdicts
 from matrix.errors import SpecError
-from matrix.judge import Verdict
+from matrix.judgement import Verdict
 from matrix.spec import Known
 from tests.corpus import __main__ as command
 from tests.corpus.score import Row, Score, Share, score, total

@@ -12,7 +12,7 @@ from matrix.case import Case, Variant
 from matrix.cell import Cell
 from matrix.compare import Comparison, compare_captures
 from matrix.evidence import Evidence
-from matrix.judge import Judgement, Side
+from matrix.judgement import Judgement, Side
 from matrix.plan import Job
 from matrix.repeats import Repeat
 from tests.matrix.builders import captured
@@ -46,7 +46,7 @@ def judge_sides(
     baseline: Side, candidate: Side, comparison: Comparison | None = None, rounding: noise.Rounding | None = None
 ) -> Judgement:
     """Judge two sides of the one job."""
-    return judges.judge(judges.start(JOB, baseline, candidate), comparison, rounding)
+    return judges.judge(Judgement(job=JOB, baseline=baseline, candidate=candidate), comparison, rounding)
 
 
 def side(cell: Cell, seen: Capture, again: Capture | None = None) -> Side:

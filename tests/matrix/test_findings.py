@@ -8,7 +8,7 @@ from matrix import findings, plan
 from matrix.capture import Capture
 from matrix.cell import Cell
 from matrix.findings import Finding
-from matrix.judge import Judgement, Side, Verdict
+from matrix.judgement import Judgement, Side, Verdict
 from matrix.spec import Spec, Stage
 from tests.matrix.builders import small_spec
 

@@ -8,7 +8,7 @@ import pytest
 
 from matrix import capture
 from matrix.cell import Cell, CellStatus
-from matrix.judge import Judgement, Side
+from matrix.judgement import Judgement, Side
 from tests.matrix.builders import captured, write_failed_capture
 from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, verdict
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix.judge import expected, fits
+from matrix.judgement import expected, fits
 from matrix.spec import Known
 from tests.matrix.builders import IDS, moved, small_spec
 from tests.matrix.judging import judged

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix.judge import Judgement, Verdict
+from matrix.judgement import Judgement, Verdict
 from tests.matrix.builders import LOGITS, looked, moved, tensor
 from tests.matrix.judging import Facts, Looks, judged, verdict
 
@@ -92,7 +92,7 @@ def test_the_sentence_says_how_many_floors_and_what_is_left(tmp_path: Path) -> N
 @pytest.mark.parametrize(("left", "said"), [(0.0, False), (0.05, True), (None, False)])
 def test_noise_that_float64_does_not_explain_is_noted(tmp_path: Path, left: float | None, said: bool) -> None:  # noqa: FBT001
     found = _judged(tmp_path, -0.125, floor=0.125, plausible=True, left=left)
-    note = "within the noise floor, but not rounding alone: 0.05 of 0.12 stays in corrected float64"
+    note = "within the noise floor, but not rounding alone: 0.05 of 0.125 stays in corrected float64"
     assert (found.verdict, found.notes) == ("noise", (note,) if said else ())
 
 

@@ -11,7 +11,7 @@ import pytest
 from matrix import capture
 from matrix.capture import Capture
 from matrix.compare import compare_captures
-from matrix.judge import Judgement, Side
+from matrix.judgement import Judgement, Side
 from matrix.repeats import Repeat
 from tests.matrix.builders import IDS, captured, moved, tensor, write_failed_capture
 from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, judged, side, verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -89,6 +90,16 @@ def test_a_failure_is_kept_unless_it_may_pass(tmp_path: Path, transient: bool, k
     assert (tmp_path / "cell" / job["id"] / "response.json").exists()
 
 
-@pytest.mark.parametrize(("name", "repeat"), [("a/b@repeat", True), ("a/b", False), ("a/b@evidence", False)])
-def test_a_repeat_is_known_by_its_id(name: str, repeat: bool) -> None:  # noqa: FBT001
-    assert Outcome(id=name, key="key", status="captured").is_repeat is repeat
+@pytest.mark.parametrize("beside", ["a/b@repeat", "a/b@evidence", "a/b@baseline-ids@evidence"])
+def test_a_cell_is_what_its_main_captures_are(tmp_path: Path, beside: str) -> None:
+    asked = {"schema": 1, "id": "cell", "axes": {}, "lock": {"digest": "lock"}}
+
+    def written(main: CellStatus, other: CellStatus) -> tuple[str, str | None]:
+        found = [Outcome(id="a/b", key="k", status=main, reason="main")]
+        found.append(Outcome(id=beside, key="k", status=other, reason="beside"))
+        outcome.write(tmp_path, asked, found, 1.0)
+        content = json.loads((tmp_path / outcome.CELL).read_text())
+        return content["status"], content["reason"]
+
+    assert written("captured", "crashed") == ("captured", None)
+    assert written("crashed", "captured") == ("crashed", "1 of 1 captures failed; the first: main")

@@ -9,7 +9,7 @@ import pytest
 from matrix import verdicts
 from matrix.cell import CellStatus
 from matrix.errors import CaptureError
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.verdicts import Verdicts
 from tests.matrix.builders import IDS, LOGITS, RunFolder, content, moved, small_spec, tensor
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matrix import verdicts
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.verdicts import Verdicts
 from tests.matrix.builders import LOGITS, RunFolder, moved, small_spec, tensor
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from matrix.flips import Flip
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.noise import Floor, Rounding
 from matrix.outputs import OutputDifference
 from matrix.perplexity import Perplexity

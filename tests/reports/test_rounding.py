@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from matrix.judge import Judgement
+from matrix.judgement import Judgement
 from matrix.noise import Floor, Rounding
 from matrix.proof import Proof
 from matrix.verdicts import Verdicts
