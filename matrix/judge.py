@@ -104,12 +104,17 @@ def _torn(bare: Judgement) -> Judgement | None:
 
 def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
     """Unstable: one side does not agree with itself."""
-    for side, whose in ((judged.candidate, ""), (judged.baseline, " in the baseline")):
-        if side.captured and (found := disagreement(side.captured, side.repeat)):
-            text = f"{found.text}{whose}; in this load {wording.distance(comparison)}"
-            stage: Stage = "load" if found.where in comparison.newly_missing else found.stage
-            return _unstable(judged, stage, found.where, text, at_fault=bool(whose))
-    return None
+    baseline, candidate = (
+        disagreement(side.captured, side.repeat) if side.captured else None
+        for side in (judged.baseline, judged.candidate)
+    )
+    found = candidate or baseline
+    if found is None:
+        return None
+    whose = " in the baseline" + (" too" if candidate else "") if baseline else ""
+    stage: Stage = "load" if found.where in comparison.newly_missing else found.stage
+    text = f"{found.text}{whose}; in this load {wording.distance(comparison)}"
+    return _unstable(judged, stage, found.where, text, at_fault=baseline is not None)
 
 
 def _unstable(judged: Judgement, stage: Stage | None, where: str | None, text: str, *, at_fault: bool) -> Judgement:
@@ -151,14 +156,14 @@ def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
     rounding = judged.rounding
     if rounding is None or comparison.altered or comparison.dtypes or comparison.shapes or not _is_tie(judged):
         return None
-    text = f"{wording.distance(comparison)}{wording.rounding(judged.rounding, comparison)}"
-    floor, proof = rounding.floor, rounding.proof
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
-    within = rounding.plausible and floor is not None and largest <= floor.reach and not comparison.unsettled
-    if not within and not (proof and proof.vanishes):
+    if not rounding.explains(largest, settled=not comparison.unsettled):
         return None
-    left = () if proof is None or proof.vanishes else (wording.left(proof),)
-    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text, notes=(*judged.notes, *left))
+    text = f"{wording.distance(comparison)}{wording.rounding(rounding, comparison)}"
+    proof = rounding.proof
+    left = () if proof is None or proof.is_lifted else (wording.left(proof),)
+    notes = (*judged.notes, *left)
+    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text, notes=notes)
 
 
 def _is_tie(judged: Judgement) -> bool:

@@ -75,6 +75,18 @@ class Rounding:
     proof: Proof | None = None
     lacking: tuple[str, ...] = ()
 
+    def explains(self, max_abs: float, *, settled: bool) -> bool:
+        """Whether rounding is enough to explain a largest difference of logits.
+
+        Args:
+            max_abs: The difference.
+            settled: Whether nothing else that may be the cause differs: then a floor is enough where it may apply.
+        """
+        if self.proof and max_abs > self.proof.reach:
+            return False
+        measured = self.plausible and settled and self.floor is not None and max_abs <= self.floor.reach
+        return measured or (self.proof is not None and self.proof.vanishes)
+
 
 def plausible(pair: Pair, axes: Mapping[str, Axis]) -> bool:
     """Whether rounding may differ between the two sides of a pair at all."""

@@ -33,6 +33,9 @@ class Proof:
             mean 2^-((53-p)/2): 4.3e-5 for float32, 1.7e-7 for bfloat16, 0 for float64, where nothing shrinks.
         resolution: Below this, float64 cannot tell.
         escaped: Operations that stayed below float64 on either side, and how often.
+        reach: How far rounding may go at all: nearer, on a log scale, to the better side's own error than to the
+            logits themselves. What goes further vanishes in float64 for another reason, such as a branch on the dtype
+            or positions in bfloat16.
     """
 
     before: float
@@ -40,10 +43,16 @@ class Proof:
     cut: float
     resolution: float
     escaped: Mapping[str, int]
+    reach: float
 
     @property
     def vanishes(self) -> bool:
         """Whether the difference is rounding and nothing else."""
+        return self.is_lifted and self.before <= self.reach
+
+    @property
+    def is_lifted(self) -> bool:
+        """Whether float64 makes the difference go away, for whatever reason."""
         return math.isfinite(self.before) and math.isfinite(self.after) and self.after <= self.limit
 
     @property
@@ -63,7 +72,16 @@ class Proof:
             cut=2.0 ** (-(_DOUBLE - precision) / 2) if precision < _DOUBLE else 0.0,
             resolution=_largest(good, one) * 2.0 ** (RESOLUTION_BITS - _DOUBLE),
             escaped=_escaped(good, bad),
+            reach=_reach(good, one, bad, other, 2.0**-precision),
         )
+
+
+def _reach(good: Evidence, one: str, bad: Evidence, other: str, roundoff: float) -> float:
+    """The geometric mean of the better side's own error and the largest logit."""
+    scale = _largest(good, one)
+    errors = [between(side, "logits", side, stored).max_abs for side, stored in ((good, one), (bad, other))]
+    # the finer of two dtypes has an error of its own that is no measure of the coarser one's
+    return math.sqrt(max(min(errors), scale * roundoff) * scale)
 
 
 def prove(good: Evidence, bad: Evidence, before: float) -> Proof | None:

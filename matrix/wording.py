@@ -31,6 +31,8 @@ def distance(comparison: Comparison) -> str:
     if outputs := comparison.outputs:
         agreement = outputs.logits.argmax_agreement
         # 99.96 % is not 100 %
+        if not outputs.values.max_abs:
+            return "logits differ in nothing but the sign of zeros"
         share = "everywhere" if agreement == 1 else f"at {min(agreement, 0.999):.3g} of the positions"
         return f"logits move by up to {outputs.values.max_abs:.3g} and argmax agrees {share}"
     if comparison.generation is not None:
@@ -46,15 +48,22 @@ def rounding(found: Rounding | None, comparison: Comparison) -> str:
     if found.floor and (outputs := comparison.outputs):
         k = found.floor.ratio(outputs.values.max_abs)
         said.append(f"{k:.3g} times the noise floor of {found.floor.max_abs:.3g} ({found.floor.source})")
-    if proof := found.proof:
-        left = f"{proof.after:.3g}" if proof.after else "nothing"
-        said.append(f"{'rounding changed: ' if proof.vanishes else ''}{left} of it is left in corrected float64")
-        said += [f"though {some(list(proof.escaped))} escaped the correction"] if proof.escaped else []
-    elif found.lacking:
+    if found.proof and comparison.outputs:
+        said += _proven(found.proof)
+    elif found.lacking and comparison.outputs:
         said.append(f"corrected float64 could not run ({found.lacking[0]})")
     if comparison.generation is not None and comparison.margin is not None:
         said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.3g}")
     return "".join(f", {words}" for words in said)
+
+
+def _proven(proof: Proof) -> Iterator[str]:
+    left = f"{proof.after:.3g}" if proof.after else "nothing"
+    yield f"{'rounding changed: ' if proof.vanishes else ''}{left} of it is left in corrected float64"
+    if proof.escaped:
+        yield f"though {some(list(proof.escaped))} escaped the correction"
+    if proof.is_lifted and not proof.vanishes:
+        yield f"but rounding reaches no further than {proof.reach:.3g}: a branch on the dtype, or a narrower precision"
 
 
 def left(proof: Proof) -> str:

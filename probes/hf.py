@@ -29,7 +29,16 @@ def from_pretrained(job):
     model_class = getattr(transformers, case["auto_class"])
     model, loading = model_class.from_pretrained(checkpoint["folder"], output_loading_info=True, **options)
     keys = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
-    return model, {key: sorted(map(str, loading.get(key) or ())) for key in keys}
+    found = {key: sorted(map(str, loading.get(key) or ())) for key in keys}
+    return model, {**found, "missing_keys": own_names(model, found["missing_keys"])}
+
+
+def own_names(model, keys):
+    """Parameters by their names in the model: 4.x names what a base model lacks as a model with a head would."""
+    names, prefix = {name for name, _ in tensors_of(model)}, getattr(model, "base_model_prefix", "") + "."
+    return sorted(
+        key if key in names or key.removeprefix(prefix) not in names else key.removeprefix(prefix) for key in keys
+    )
 
 
 def dtype_option():
@@ -123,8 +132,12 @@ def digest(tensor):
 
 
 def main_output(outputs):
-    """Logits, or the last hidden state of a model without a head."""
+    """Logits, or the last hidden state of a model without a head; of a plain tuple the first tensor with axes."""
+    if type(outputs) is tuple:
+        # a loss, which has none, comes before the logits
+        outputs = {"logits": next((item for item in outputs if isinstance(item, torch.Tensor) and item.ndim), None)}
     for name in ("logits", "last_hidden_state"):
-        if getattr(outputs, name, None) is not None:
-            return getattr(outputs, name)
+        found = outputs.get(name) if isinstance(outputs, dict) else getattr(outputs, name, None)
+        if found is not None:
+            return found
     raise TypeError("the model's output has neither logits nor last_hidden_state: " + type(outputs).__name__)

@@ -76,7 +76,7 @@ def state(model, tensors):
             entry.update(persistent=name not in volatile, alias=None if alias == name else alias)
             described[kind].append(entry)
             if name in volatile and not tensor.is_meta:
-                tensors["buffer/" + name] = tensor
+                tensors["buffer/" + name] = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     return described["parameters"], described["buffers"]
 
 
@@ -85,7 +85,7 @@ def describe(name, tensor, sha256):
     facts = {"name": name, "dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256}
     if tensor.is_meta:
         return {**facts, "finite": 0, "head": []}
-    finite = int(torch.isfinite(tensor).sum()) if tensor.is_floating_point() else tensor.numel()
+    finite = int(torch.isfinite(tensor).sum()) if tensor.is_floating_point() or tensor.is_complex() else tensor.numel()
     head = tensor.detach().reshape(-1)[:HEAD].cpu()
     # repr keeps nan and inf, which JSON has no numbers for
     values = [repr(value) for value in (head.double() if head.is_floating_point() else head).tolist()]
@@ -107,11 +107,12 @@ def generate(model, inputs, count):
     Returns:
         The new ids, a list per prompt; and at each step how far the best score lay above the second best.
     """
-    # an encoder-decoder's output does not repeat its input
-    length = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
     options = {"do_sample": False, "num_beams": 1, "max_new_tokens": count}
     made = model.generate(**inputs, **options, return_dict_in_generate=True, output_scores=True)
-    if isinstance(made, torch.Tensor):  # a generate of the model's own
+    if isinstance(made, torch.Tensor):  # a generate of the model's own; an encoder-decoder's does not repeat its input
+        length = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
         return made[:, length:].tolist(), []
     best = torch.stack([scores.topk(2).values for scores in made.scores], dim=1).double()
-    return made.sequences[:, length:].tolist(), [list(map(repr, row)) for row in (best[..., 0] - best[..., 1]).tolist()]
+    # whatever was given, a prompt of the decoder's own included, has no scores
+    ids = made.sequences[:, made.sequences.shape[1] - best.shape[1] :]
+    return ids.tolist(), [list(map(repr, row)) for row in (best[..., 0] - best[..., 1]).tolist()]

@@ -91,9 +91,9 @@ def one_line(foreign: object, *, limit: int = 400) -> str:
 def portable(foreign: str) -> str:
     """Foreign text without the project's folder and the user's home, which say nothing to another reader."""
     home = str(Path.home())
-    shorter = foreign.replace(str(ROOT), ".")
+    shorter = re.sub(re.escape(str(ROOT)) + r"(?![\w.-])", ".", foreign)
     # a user without a home of their own has "/", which is in every path
-    return shorter.replace(home, "~") if len(home) > 1 else shorter
+    return re.sub(re.escape(home) + r"(?![\w.-])", "~", shorter) if len(home) > 1 else shorter
 
 
 def _visible(foreign: str) -> str:

@@ -72,7 +72,7 @@ def left(proof: Proof) -> str:
     limit = proof.limit
     if not (math.isfinite(proof.after) and math.isfinite(limit)):
         return numbers.size(proof.after)
-    return numbers.against(proof.after, limit, within=proof.vanishes)
+    return numbers.against(proof.after, limit, within=proof.is_lifted)
 
 
 def _row(names: Names, judged: Judgement, rounding: Rounding) -> dict[str, str]:
@@ -87,6 +87,7 @@ def _row(names: Names, judged: Judgement, rounding: Rounding) -> dict[str, str]:
         "measured from": floor.source if floor else "",
         "k": _k(floor, largest) if floor else "",
         "left in corrected float64": left(proof) if proof else numbers.ABSENT,
+        "rounding reaches": numbers.size(proof.reach) if proof else numbers.ABSENT,
         "escaped": ", ".join(f"{name} ({number})" for name, number in proof.escaped.items()) if proof else "",
         ORIENTATION: _usual(judged),
     }

@@ -181,6 +181,7 @@ def _rounding(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
         "k": floor.ratio(outputs.values.max_abs) if floor and outputs else None,
         "k_limit": floor.limit if floor else None,
         "float64_max_abs": proof.after if proof else None,
+        "rounding_reaches": proof.reach if proof else None,
         "float64_vanishes": proof.vanishes if proof else None,
         "float64_escaped": dict(proof.escaped) if proof else None,
         "rounding_plausible": found.plausible if found else None,

@@ -25,7 +25,8 @@ def _looks(
 ) -> Looks:
     """Closer looks at both sides: a floor, and how far corrected float64 still moves; None leaves either away."""
     roundings = {} if floor is None else {"2 threads": moved(-floor)}
-    sides = ({}, {}) if left is None else ({"eager": LOGITS}, {"eager": LOGITS + np.float64(left)})
+    truth = LOGITS + np.float64(0.99 * (floor or FLOOR))  # the logits' own error is a little less than the floor
+    sides = ({}, {}) if left is None else ({"eager": truth}, {"eager": truth + left})
     good, bad = (
         looked(folder / name, roundings=roundings, exact=exact, dtype=dtype, **facts)
         for name, exact in zip(("good", "bad"), sides, strict=True)
@@ -198,3 +199,30 @@ def test_logits_of_another_shape_or_dtype_are_never_noise(tmp_path: Path) -> Non
 def test_a_floor_does_not_excuse_parameters_that_come_or_go(tmp_path: Path, baseline: Facts, candidate: Facts) -> None:
     assert _judged(tmp_path / "floor", -0.1, baseline, candidate, plausible=True).verdict == "drift"
     assert _judged(tmp_path / "proof", -0.1, baseline, candidate, plausible=True, left=0.0).verdict == "noise"
+
+
+@pytest.mark.parametrize("plausible", [True, False])
+def test_what_goes_further_than_rounding_reaches_is_drift_though_float64_loses_it(
+    tmp_path: Path,
+    plausible: bool,  # noqa: FBT001
+) -> None:
+    # the geometric mean of an own error of 0.099 and a largest logit of 11.1 is 1.05
+    assert _judged(tmp_path / "within", -1.0, left=0.0, plausible=plausible).verdict == "noise"
+    found = _judged(tmp_path / "beyond", -1.1, left=0.0, plausible=plausible)
+    assert found.verdict == "drift"
+    assert "nothing of it is left in corrected float64, but rounding reaches no further than 1.05" in found.summary
+
+
+def test_a_floor_that_holds_the_fault_itself_does_not_excuse_it(tmp_path: Path) -> None:
+    looks = [looked(tmp_path / "good", exact={"eager": LOGITS}), looked(tmp_path / "bad", exact={"eager": LOGITS})]
+    wrong = looked(tmp_path / "coarse", logits=moved(4), exact={"eager": LOGITS}, dtype="bfloat16")
+    found = judged(tmp_path, {}, {"logits": moved(4)}, looks=(looks[0], wrong), plausible=True)
+    assert found.rounding
+    assert found.rounding.floor
+    assert (found.rounding.floor.max_abs, found.verdict) == (4.0, "drift")
+
+
+def test_a_difference_of_signs_of_zeros_is_said_to_be_one(tmp_path: Path) -> None:
+    zero = LOGITS.copy()
+    zero[0, 0, 0] = -0.0
+    assert judged(tmp_path, {}, {"logits": zero}).summary.startswith("logits differ in nothing but the sign of zeros")

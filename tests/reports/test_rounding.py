@@ -15,7 +15,7 @@ from reports import orientation, rounding
 from reports.differences import noisy
 from reports.names import names_of
 
-PROOF = Proof(before=1e-3, after=1e-9, cut=4e-5, resolution=1e-12, escaped={})
+PROOF = Proof(before=1e-3, after=1e-9, cut=4e-5, resolution=1e-12, escaped={}, reach=0.1)
 IDLE = "no axis that may round differs between the cells, so it excuses nothing and only float64 counts."
 FLOOR = Floor(parts={"2 threads": 1e-4, "sdpa": 4e-4}, limit=2.0, excluded={})
 
