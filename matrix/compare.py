@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from matrix.capture import Capture
 from matrix.case import Option
@@ -40,7 +41,8 @@ class Comparison:
         newly_missing: Parameters that only the candidate's load did not find in the checkpoint, or found to have
             another shape, and that differ.
         generation: Index of the first greedy token that differs.
-        margin: How far the baseline's best score lay above its second best there; None where it was not recorded.
+        margin: How far the baseline's best score lay above its second best where greedy tokens part, the largest over
+            the rows; None where it was not recorded.
         same_cpu: Whether both captures come from the same CPU with the same instruction set, and the same GPU if any.
     """
 
@@ -128,7 +130,7 @@ def compare_captures(
         nonfinite=(_nonfinite(baseline), _nonfinite(candidate)),
         newly_missing=_newly_missing(baseline, candidate, state),
         generation=step,
-        margin=None if step is None else _margin(baseline, candidate, step),
+        margin=_margin(baseline, candidate),
         same_cpu=all(baseline.environment.get(k) == candidate.environment.get(k) for k in _PROCESSOR),
     )
 
@@ -139,11 +141,14 @@ def _is_cast(change: StateChange) -> bool:
     return change.kind == "parameters" and bool(a and b and a.shape == b.shape and a.dtype != b.dtype)
 
 
-def _margin(baseline: Capture, candidate: Capture, step: int) -> float | None:
-    """The smallest of the baseline's margins among the rows whose tokens part at one step."""
-    rows = zip(baseline.generated, candidate.generated, baseline.margins, strict=False)
-    parting = [margins[step] for a, b, margins in rows if first_difference(a, b) == step and step < len(margins)]
-    return min(parting, default=None)
+def _margin(baseline: Capture, candidate: Capture) -> float | None:
+    """The largest of the baseline's margins where a row's tokens part: all of them must be ties."""
+    rows = list(zip_longest(baseline.generated, candidate.generated, baseline.margins, fillvalue=()))
+    found = [(first_difference(a, b), margins) for a, b, margins in rows]
+    parting = [(step, margins) for step, margins in found if step is not None]
+    if any(step >= len(margins) for step, margins in parting):
+        return None
+    return max((margins[step] for step, margins in parting), default=None)
 
 
 def _nonfinite(side: Capture) -> int:

@@ -86,7 +86,8 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
         )
-    settled = not _failures(work) and all(done.status in {"captured", "probe_failed"} for done in outcomes)
+    seen = (done.status in {"captured", "probe_failed"} and not done.transient for done in outcomes)
+    settled = not _failures(work) and all(seen)
     run = runs.finished(run, keys if settled else None)
     run.write()
     return run

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix import capture, request
 from matrix.capture import Capture, Tokens
-from matrix.case import Variant
+from matrix.case import Option, Variant
 from matrix.cell import Cell
 from matrix.files import read_json
 from matrix.outputs import same_where_kept
@@ -33,6 +34,7 @@ class Evidence:
         exact: Kernel → the tensor with the logits in corrected float64.
         escaped: Kernel → the operations that stayed below float64 in spite of the correction, and how often.
         lacking: What could not run → why.
+        misrounded: Parameters that the coarser load of two dtypes does not hold as rounding would make them.
         contents: Parameter or buffer → digest of its values as a multiset.
     """
 
@@ -43,6 +45,7 @@ class Evidence:
     exact: Mapping[str, str]
     escaped: Mapping[str, Mapping[str, int]]
     lacking: Mapping[str, str]
+    misrounded: tuple[str, ...]
     contents: Mapping[str, str]
 
 
@@ -57,7 +60,8 @@ def read(folder: Path) -> Evidence | None:
         return None
     content = read_json(folder / "response.json", schema=request.SCHEMA)
     names = ("dtype", "kernel", "roundings", "exact", "escaped", "lacking", "contents")
-    return Evidence(capture=taken, **{name: content[name] for name in names})
+    misrounded = tuple(content.get("misrounded", ()))
+    return Evidence(capture=taken, misrounded=misrounded, **{name: content[name] for name in names})
 
 
 def wanted(run: Run) -> dict[Cell, list[Job]]:
@@ -66,13 +70,14 @@ def wanted(run: Run) -> dict[Cell, list[Job]]:
     Raises:
         CaptureError: When a capture is torn.
     """
-    read_once = functools.cache(lambda cell, job: capture.read(run.cell(cell) / job))
+    # pairs come job by job: a few captures are enough to read each once, and a run may have many
+    read_once = functools.lru_cache(maxsize=4)(lambda cell, job: capture.read(run.cell(cell) / job))
     jobs: dict[Cell, dict[str, Job]] = {}
     for pair in pairs(run.spec, run.plan):
         good = read_once(pair.baseline.id, pair.reference.id)
         again = read_once(pair.cell.id, replace(pair.job, same_ids=True).id) if pair.within is None else None
         bad = again or read_once(pair.cell.id, pair.job.id)
-        if good and bad and _is_open(good, bad):
+        if good and bad and _is_open(good, bad, pair.within):
             tokens = good.tokens if again else None
             for cell, job in ((pair.baseline, of_reference(pair, good, bad)), (pair.cell, of_job(pair, good, bad))):
                 asked = _with_ids(job, tokens) if cell == pair.cell and again else job
@@ -105,20 +110,33 @@ def _dtype(side: Capture) -> str:
     return next((state.dtype for state in side.parameters if state.dtype in _BITS), "float32")
 
 
-def _is_open(good: Capture, bad: Capture) -> bool:
+def _is_open(good: Capture, bad: Capture, within: Option | None) -> bool:
     """Whether two captures differ in a way that a closer look can explain."""
     if any(side.status != "captured" or side.uninitialised for side in (good, bad)) or _ids(good) != _ids(bad):
         return False
     if good.outputs["logits"]["shape"] != bad.outputs["logits"]["shape"]:
         return False
-    return any(_differing(good, bad))
+    # other values are a change, whatever rounding did besides
+    return (within == "dtype" or not _is_altered(good, bad)) and any(_differing(good, bad))
+
+
+def _is_altered(good: Capture, bad: Capture) -> bool:
+    """Whether a parameter of the same name and form holds other values."""
+    forms = {(state.name, state.dtype, state.shape): state.sha256 for state in good.parameters}
+    found = ((forms.get((state.name, state.dtype, state.shape)), state.sha256) for state in bad.parameters)
+    return any(before is not None and before != now for before, now in found)
 
 
 def _differing(good: Capture, bad: Capture) -> Iterator[bool]:
     """Cheapest first."""
     yield good.generated != bad.generated
-    yield {(state.name, state.shape) for state in good.parameters} != {(s.name, s.shape) for s in bad.parameters}
+    yield _contents(good) != _contents(bad)
     yield not same_where_kept(good, bad)
+
+
+def _contents(side: Capture) -> Counter[tuple[str, tuple[int, ...]]]:
+    """What the parameters hold, whatever they are called: one that is only renamed needs no closer look."""
+    return Counter((state.sha256, state.shape) for state in side.parameters)
 
 
 def _ids(side: Capture) -> object:

@@ -10,9 +10,9 @@ from matrix import wording
 from matrix.capture import Capture
 from matrix.cell import CellStatus
 from matrix.compare import Comparison
-from matrix.judgement import Judgement
+from matrix.judgement import Judgement, Side
 from matrix.noise import Rounding
-from matrix.repeats import disagreement
+from matrix.repeats import Disagreement, Repeat, disagreement
 from matrix.spec import Stage
 
 _BROKEN: frozenset[CellStatus] = frozenset({"crashed", "timed_out"})
@@ -86,28 +86,31 @@ def _unwritten(judged: Judgement, capture: Capture, then: str, whose: str = "") 
 def _torn(bare: Judgement) -> Judgement | None:
     """Unstable: one side loads in one process and not in another, under the same variant."""
     for side, whose in ((bare.candidate, ""), (bare.baseline, " in the baseline")):
-        own = side.repeat.second if side.repeat and side.repeat.own else None
         # where memory was never written, that decides which load fails
-        if own is None or (side.capture and side.capture.uninitialised):
-            continue
-        if side.status in _BROKEN and own.status == "captured":
-            text = f"one load{whose} works and another does not: {side.reason or side.status}"
-            return _unstable(bare, _stage(side.stage), None, text, at_fault=bool(whose))
-        failed = side.failure or own.failure
-        # a repeat generates nothing
-        excused = failed is None or failed.transient or failed.stage == "generation"
-        if failed and not excused and (side.captured or own.status == "captured"):
-            text = f"one load{whose} works and another fails at {failed.stage}: {wording.failure(failed)}"
-            return _unstable(bare, _stage(failed.stage), failed.type, text, at_fault=bool(whose))
+        unwritten = side.capture and side.capture.uninitialised
+        if side.repeat and side.repeat.own and not unwritten and (found := _half(side, side.repeat)):
+            stage, where, text = found
+            return _unstable(bare, stage, where, f"one load{whose} works and another {text}", at_fault=bool(whose))
     return None
+
+
+def _half(side: Side, repeat: Repeat) -> tuple[Stage | None, str | None, str] | None:
+    """Stage, place and how, where one of two loads fails and the other works."""
+    loads = repeat.second is not None and repeat.second.status == "captured"
+    if side.captured and repeat.crashed:
+        return None, None, f"does not: {repeat.crashed}"
+    if side.status == "crashed" and loads:
+        return _stage(side.stage), None, f"does not: {side.reason or side.status}"
+    failed = side.failure or (repeat.second.failure if repeat.second else None)
+    # a repeat generates nothing
+    if failed is None or failed.transient or failed.stage == "generation" or not (side.captured or loads):
+        return None
+    return _stage(failed.stage), failed.type, f"fails at {failed.stage}: {wording.failure(failed)}"
 
 
 def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
     """Unstable: one side does not agree with itself."""
-    baseline, candidate = (
-        disagreement(side.captured, side.repeat) if side.captured else None
-        for side in (judged.baseline, judged.candidate)
-    )
+    baseline, candidate = (_unrest(side) for side in (judged.baseline, judged.candidate))
     found = candidate or baseline
     if found is None:
         return None
@@ -115,6 +118,10 @@ def _restless(judged: Judgement, comparison: Comparison) -> Judgement | None:
     stage: Stage = "load" if found.where in comparison.newly_missing else found.stage
     text = f"{found.text}{whose}; in this load {wording.distance(comparison)}"
     return _unstable(judged, stage, found.where, text, at_fault=baseline is not None)
+
+
+def _unrest(side: Side) -> Disagreement | None:
+    return disagreement(side.captured, side.repeat, side.look) if side.captured else None
 
 
 def _unstable(judged: Judgement, stage: Stage | None, where: str | None, text: str, *, at_fault: bool) -> Judgement:
@@ -180,7 +187,7 @@ def _is_tie(judged: Judgement) -> bool:
 
 
 def _drift(judged: Judgement, comparison: Comparison) -> Judgement:
-    stage, where = _cause(comparison)
+    stage, where = next(_causes(judged, comparison))
     place = f"{where} {_PLACES[stage]}; " if stage in _PLACES else ""
     text = f"{place}{wording.distance(comparison)}{wording.rounding(judged.rounding, comparison)}"
     return replace(judged, verdict="drift", stage=stage, where=where, summary=text)
@@ -194,16 +201,13 @@ _PLACES: dict[Stage, str] = {
 }
 
 
-def _cause(comparison: Comparison) -> tuple[Stage, str]:
-    """The earliest differing stage and its first differing name."""
-    return next(_causes(comparison))
-
-
-def _causes(comparison: Comparison) -> Iterator[tuple[Stage, str]]:
+def _causes(judged: Judgement, comparison: Comparison) -> Iterator[tuple[Stage, str]]:
+    """The stages and names that differ, the earliest first."""
     moved = comparison.shapes or comparison.dtypes or (comparison.outputs and comparison.outputs.values.differing)
     yield from (("load", name) for name in comparison.newly_missing)
     if moved:
         yield from (("config", change.key) for change in comparison.config)
+    yield from (("parameters", name) for name in (judged.rounding.misrounded if judged.rounding else ()))
     yield from (("parameters", change.name) for change in comparison.changes("parameters"))
     yield from (("buffers", change.name) for change in comparison.changes("buffers"))
     if moved:

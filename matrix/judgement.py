@@ -9,6 +9,7 @@ from matrix.capture import Capture, Failure
 from matrix.case import Option
 from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison
+from matrix.evidence import Evidence
 from matrix.noise import Rounding
 from matrix.plan import Job
 from matrix.repeats import Repeat
@@ -24,7 +25,7 @@ QUIET: frozenset[Verdict] = frozenset({"identical", "noise"})
 class Side:
     """One side of a comparison: the cell, what became of it and at which stage, and its capture if there is one.
 
-    `repeat` is a second load of the same case in another process.
+    `repeat` is a second load of the same case in another process; `look` is the closer look, one more load.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class Side:
     capture: Capture | None
     stage: str | None = None
     repeat: Repeat | None = None
+    look: Evidence | None = None
 
     @property
     def captured(self) -> Capture | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matrix.cell import Cell
 from matrix.evidence import Evidence, bits
 from matrix.pairs import Pair
-from matrix.proof import Proof, between, prove
+from matrix.proof import Proof, between, largest, prove
 from matrix.spec import Axis
 
 LIMIT = 2.0
@@ -19,6 +19,10 @@ side: 2. At 16 bits the floor itself is a few units in the last place and is sam
 
 _SINGLE = 24
 """Significant bits of float32 (IEEE 754)."""
+
+OWN_ERROR = "its own error against corrected float64"
+KERNELS = frozenset({"eager", "sdpa"})
+"""Other roundings that are another attention kernel; the others are numbers of threads."""
 
 ROUNDING_PACKAGES = frozenset({"torch", "numpy", "mkl", "intel-openmp", "onednn", "triton"})
 """Requirement axes whose packages compute, so that another release may round in another way."""
@@ -31,7 +35,8 @@ class Floor:
     Attributes:
         parts: What was measured → largest absolute difference of logits between two ways to compute the same thing.
         limit: How many floors still count as noise.
-        excluded: What was measured and is no rounding: kernels that do not agree in corrected float64 either.
+        excluded: What was measured and is not known to be rounding: kernels that do not agree in corrected float64, or
+            could not run in it, and an own error nearer to the logits themselves than to the unit roundoff.
     """
 
     parts: Mapping[str, float]
@@ -68,12 +73,14 @@ class Rounding:
         floor: The noise floor; None when it could not be measured.
         proof: What is left of the difference in corrected float64; None when a side could not run it.
         lacking: Why something could not be measured.
+        misrounded: Of two dtypes, parameters that the coarser load does not hold as rounding would make them.
     """
 
     plausible: bool
     floor: Floor | None = None
     proof: Proof | None = None
     lacking: tuple[str, ...] = ()
+    misrounded: tuple[str, ...] = ()
 
     def explains(self, max_abs: float, *, settled: bool) -> bool:
         """Whether rounding is enough to explain a largest difference of logits.
@@ -82,7 +89,7 @@ class Rounding:
             max_abs: The difference.
             settled: Whether nothing else that may be the cause differs: then a floor is enough where it may apply.
         """
-        if self.proof and max_abs > self.proof.reach:
+        if self.misrounded or (self.proof and max_abs > self.proof.reach):
             return False
         measured = self.plausible and settled and self.floor is not None and max_abs <= self.floor.reach
         return measured or (self.proof is not None and self.proof.vanishes)
@@ -106,45 +113,52 @@ def weigh(good: Evidence | None, bad: Evidence | None, max_abs: float, *, plausi
         CaptureError: When a tensor file is missing or torn.
     """
     sides = [side for side in (good, bad) if side]
-    # the coarser side is the one whose rounding is seen
-    measured = min(sides, key=lambda side: bits(side.dtype), default=None)
     return Rounding(
         plausible=plausible,
-        floor=measure(measured) if measured else None,
+        floor=measure(measured) if (measured := _measured(good, bad)) else None,
         proof=prove(good, bad, max_abs) if good and bad else None,
         lacking=tuple(dict.fromkeys(f"{name}: {why}" for side in sides for name, why in side.lacking.items())),
+        misrounded=tuple(name for side in sides for name in side.misrounded),
     )
+
+
+def _measured(good: Evidence | None, bad: Evidence | None) -> Evidence | None:
+    """The side whose floor counts: the baseline's; of two dtypes the coarser one's, whose rounding is seen."""
+    if good is None or bad is None or good.dtype == bad.dtype:
+        return good
+    if not (good.exact and bad.exact):
+        return None  # the coarser one's own error is nearly the difference itself, and tells nothing alone
+    return bad if bits(bad.dtype) < bits(good.dtype) else good
 
 
 def measure(evidence: Evidence) -> Floor | None:
     """The floor of one case in one cell; None when there is nothing finite to measure it from."""
     wide = bits(evidence.dtype) >= _SINGLE
-    parts, excluded = dict(_error(evidence)), dict[str, float]()
-    for name, max_abs in _spreads(evidence):
-        (parts if _is_rounding(evidence, name) else excluded)[name] = max_abs
-    finite = {name: max_abs for name, max_abs in parts.items() if math.isfinite(max_abs)}
-    return Floor(parts=finite, limit=LIMIT if wide else LIMIT_16_BIT, excluded=excluded) if finite else None
+    found = {name: (max_abs, _is_rounding(evidence, name, max_abs)) for name, max_abs in _measurements(evidence)}
+    parts = {name: max_abs for name, (max_abs, counts) in found.items() if counts}
+    excluded = {name: max_abs for name, (max_abs, counts) in found.items() if not counts}
+    return Floor(parts=parts, limit=LIMIT if wide else LIMIT_16_BIT, excluded=excluded) if parts else None
 
 
-def _error(evidence: Evidence) -> Iterator[tuple[str, float]]:
-    """The low-precision error of the logits themselves."""
+def _measurements(evidence: Evidence) -> Iterator[tuple[str, float]]:
+    """The low-precision error of the logits themselves, and how far they lie from other roundings of them."""
     if stored := evidence.exact.get(evidence.kernel):
-        yield "its own error against corrected float64", between(evidence, "logits", evidence, stored).max_abs
-
-
-def _spreads(evidence: Evidence) -> Iterator[tuple[str, float]]:
+        yield OWN_ERROR, between(evidence, "logits", evidence, stored).max_abs
     for name, stored in evidence.roundings.items():
         yield name, between(evidence, "logits", evidence, stored).max_abs if stored else 0.0
 
 
-def _is_rounding(evidence: Evidence, name: str) -> bool:
-    """Whether another way to compute computes the same: two kernels may not, and then their spread is no noise."""
-    own, other = evidence.exact.get(evidence.kernel), evidence.exact.get(name)
-    stored = evidence.roundings[name]
-    if own is None or other is None or stored is None:
+def _is_rounding(evidence: Evidence, name: str, max_abs: float) -> bool:
+    """Whether what was measured is rounding; of a kernel float64 has to say so, and float64 itself may be off."""
+    own = evidence.exact.get(evidence.kernel)
+    if not math.isfinite(max_abs):
+        return False
+    if name == OWN_ERROR:
+        return own is not None and max_abs <= largest(evidence, own) * 2.0 ** (-bits(evidence.dtype) / 2)
+    if name not in KERNELS:
         return True
-    spread = between(evidence, "logits", evidence, stored).max_abs
-    return Proof.of(evidence, own, evidence, other, spread).vanishes
+    other = evidence.exact.get(name)
+    return own is not None and other is not None and Proof.of(evidence, own, evidence, other, max_abs).vanishes
 
 
 def _differing(a: Cell, b: Cell) -> Iterator[str]:

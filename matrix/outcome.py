@@ -34,13 +34,17 @@ _BESIDE = ("@repeat", "@evidence")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one task: its status and, where it failed, one line that says why and the stage it was at."""
+    """What became of one task: its status and, where it failed, one line that says why and the stage it was at.
+
+    A `transient` failure, such as too little memory, may go better the next time.
+    """
 
     id: str
     key: str
     status: CellStatus
     reason: str | None = None
     stage: str | None = None
+    transient: bool = False
 
     @property
     def is_main(self) -> bool:
@@ -91,7 +95,9 @@ def adopt(folder: Path, job: Mapping[str, Any]) -> Outcome:
         shutil.rmtree(stored, ignore_errors=True)
     reason = f"{response['failed_stage']}: {error['type']}: {error['message'].strip()}" if error else None
     stage = response.get("failed_stage")
-    return Outcome(id=job["id"], key=job["key"], status=response["status"], reason=reason, stage=stage)
+    transient = bool(error and error["transient"])
+    named = {"id": job["id"], "key": job["key"], "status": response["status"]}
+    return Outcome(**named, reason=reason, stage=stage, transient=transient)
 
 
 def write(folder: Path, asked: Mapping[str, Any], outcomes: Sequence[Outcome], seconds: float) -> None:

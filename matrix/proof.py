@@ -70,7 +70,7 @@ class Proof:
             if _lost(good, found.nonfinite_baseline) or _lost(bad, found.nonfinite_candidate)
             else found.max_abs,
             cut=2.0 ** (-(_DOUBLE - precision) / 2) if precision < _DOUBLE else 0.0,
-            resolution=_largest(good, one) * 2.0 ** (RESOLUTION_BITS - _DOUBLE),
+            resolution=largest(good, one) * 2.0 ** (RESOLUTION_BITS - _DOUBLE),
             escaped=_escaped(good, bad),
             reach=_reach(good, one, bad, other, 2.0**-precision),
         )
@@ -78,7 +78,7 @@ class Proof:
 
 def _reach(good: Evidence, one: str, bad: Evidence, other: str, roundoff: float) -> float:
     """The geometric mean of the better side's own error and the largest logit."""
-    scale = _largest(good, one)
+    scale = largest(good, one)
     errors = [between(side, "logits", side, stored).max_abs for side, stored in ((good, one), (bad, other))]
     # the finer of two dtypes has an error of its own that is no measure of the coarser one's
     return math.sqrt(max(min(errors), scale * roundoff) * scale)
@@ -111,7 +111,8 @@ def _lost(side: Evidence, nonfinite: int) -> bool:
     return nonfinite > between(side, "logits", side, "logits").nonfinite_baseline
 
 
-def _largest(side: Evidence, stored: str) -> float:
+def largest(side: Evidence, stored: str) -> float:
+    """The largest finite logit that the mask keeps, without its sign."""
     logits = rows(TensorFile(side.capture.tensors).array(stored))
     mask = kept(side.capture, logits.shape)
     counted = np.abs(logits if mask is None else logits[mask != 0])

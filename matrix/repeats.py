@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from matrix.capture import Capture
 from matrix.changes import Kind, changed_tokens
+from matrix.evidence import Evidence
 from matrix.metrics import compare
 from matrix.outputs import kept, rows, same_where_kept
 from matrix.spec import Stage
@@ -40,72 +41,78 @@ class Repeat:
 
     Attributes:
         first: What the first process saw under the same variant; None when it left nothing.
-        second: What the second process saw, complete or not.
+        second: What the second process saw, complete or not; None when it went down.
+        crashed: Why it went down.
         own: Whether it repeats the capture that is judged, kernel and threads included, and not another variant's.
     """
 
     first: Capture | None
-    second: Capture
+    second: Capture | None
+    crashed: str | None = None
     own: bool = True
 
     @property
-    def whole(self) -> bool:
-        """Whether both loads can be compared."""
-        return self.first is not None and {self.first.status, self.second.status} == {"captured"}
+    def taken(self) -> Capture | None:
+        """What the second process saw, if it is complete."""
+        return self.second if self.second and self.second.status == "captured" else None
 
     @property
     def moved(self) -> bool:
         """Whether the two loads compute other logits."""
-        return self.first is not None and self.whole and not same_where_kept(self.first, self.second)
+        if self.taken is None or self.first is None or self.first.status != "captured":
+            return False
+        return not same_where_kept(self.first, self.taken)
 
 
-def disagreement(capture: Capture, repeat: Repeat | None) -> Disagreement | None:
-    """The earliest thing that differs between two loads of a case, or between two forwards of one.
+def disagreement(capture: Capture, repeat: Repeat | None, look: Evidence | None = None) -> Disagreement | None:
+    """The earliest thing that differs between the loads of a case, or between two forwards of one.
 
     Args:
         capture: What is compared with other cells.
         repeat: The same case in the same dtype, loaded again; it may be of another variant, whose kernel or threads
             give other bits by right: then only the tensors are compared with the capture's.
+        look: The closer look at the same job, one more load.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    if repeat is None or repeat.second.status != "captured":
-        return next(_forwards(capture), None)
-    return next(_loads(capture, repeat), None) or next(_forwards(capture), None)
+    return next(_found(capture, repeat, look), None)
 
 
-def _forwards(capture: Capture) -> Iterator[Disagreement]:
-    if AGAIN in capture.outputs and (spread := _spread(capture, "logits", capture, AGAIN)):
-        yield Disagreement(
-            stage="logits", where="logits", text=f"two forwards of one load differ by up to {spread:.3g}"
-        )
+def _found(capture: Capture, repeat: Repeat | None, look: Evidence | None) -> Iterator[Disagreement]:
+    again = repeat.taken if repeat else None
+    if repeat and again:
+        yield from _tokens(capture, again)
+        yield from _tensors(capture, again, repeat)
+    for side in (capture, *([again] if repeat and again and repeat.own else [])):
+        if AGAIN in side.outputs and (spread := _spread(side, "logits", side, AGAIN)):
+            yield _logits(f"two forwards of one load differ by up to {spread:.3g}")
+    if repeat and again and repeat.own and repeat.moved:
+        spread = _spread(capture, "logits", again, "logits")
+        yield _logits(f"two loads, in two processes, give logits that differ by up to {spread:.3g}")
+    if look and not same_where_kept(capture, look.capture):
+        spread = _spread(capture, "logits", look.capture, "logits")
+        yield _logits(f"one more load gives logits that differ by up to {spread:.3g}")
 
 
-def _loads(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
-    yield from _tokens(capture, repeat)
-    yield from _tensors(capture, repeat)
-    if repeat.own:
-        yield from _forwards(capture)
-        yield from _forwards(repeat.second)
-    if repeat.own and repeat.moved:
-        spread = _spread(capture, "logits", repeat.second, "logits")
-        text = f"two loads, in two processes, give logits that differ by up to {spread:.3g}"
-        yield Disagreement(stage="logits", where="logits", text=text)
+def _logits(text: str) -> Disagreement:
+    return Disagreement(stage="logits", where="logits", text=text)
 
 
-def _tokens(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
-    if change := changed_tokens(capture, repeat.second):
+def _tokens(capture: Capture, again: Capture) -> Iterator[Disagreement]:
+    if change := changed_tokens(capture, again):
         where = f"{change.list}[{change.row}, {change.position}]"
         yield Disagreement(stage="tokens", where=where, text="the tokenizer makes other ids in a second process")
 
 
-def _tensors(capture: Capture, repeat: Repeat) -> Iterator[Disagreement]:
+def _tensors(capture: Capture, again: Capture, repeat: Repeat) -> Iterator[Disagreement]:
     # what the checkpoint lacks is drawn from another seed, which matters where the model computes with it
     drawn = {*capture.missing_keys, *capture.mismatched_keys}
     for kind in _KINDS:
-        one, two = ({state.name: state.sha256 for state in getattr(side, kind)} for side in (capture, repeat.second))
-        differing = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+        one, two = ({state.name: state.sha256 for state in getattr(side, kind)} for side in (capture, again))
+        # another kernel may need other tensors
+        names = {**one, **two} if repeat.own else [name for name in one if name in two]
+        differing = [name for name in names if one.get(name) != two.get(name)]
         lacking = [name for name in differing if name in drawn]
         if lacking and repeat.moved:
             text = f"the checkpoint does not hold {', '.join(lacking[:3])}, which every load draws anew"

@@ -30,7 +30,7 @@ PROBE: Mapping[Take, str] = {"main": "model", "repeat": "model", "evidence": "ev
 INHERITED = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """Variables of the person's environment that reach a probe and can change its bits."""
 
-_EVIDENCE_LOADS = 3
+_EVIDENCE_LOADS = 4
 """How many times evidence loads the model at most."""
 
 DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
@@ -102,10 +102,14 @@ def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
     return replace(job, case=case, same_ids=True)
 
 
-def _code(*sources: Source) -> str | None:
+def _code(*sources: Source) -> str:
     """Digest of the remote code that a job may run: jobs of different code are kept apart from each other."""
-    files = sorted({file for source in sources for file in source.folder.rglob("*.py")})
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None
+    digest = hashlib.sha256()
+    for source in sources:
+        for file in sorted(source.folder.rglob("*.py")):
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(source.folder)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _case(case: Case) -> dict[str, Any]:

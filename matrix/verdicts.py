@@ -115,6 +115,7 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     one = evidence.read(run.cell(pair.baseline.id) / evidence.of_reference(pair, good, bad).id)
     other = evidence.read(run.cell(pair.cell.id) / evidence.of_job(pair, good, bad).id)
     contents = (one.contents if one else {}, other.contents if other else {})
+    bare = replace(bare, baseline=replace(baseline, look=one), candidate=replace(candidate, look=other))
     comparison = compare_captures(good, bad, same_ids=pair.job.same_ids, within=pair.within, contents=contents)
     return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
 
@@ -137,8 +138,7 @@ def _side(run: Run, report: CellReport, job: Job) -> Side:
     found, repeat = _found(run, report, job), None
     if not job.same_ids:
         own = next(again for again in run.plan.repeats if _is_repeat(again, job))
-        first, second = _found(run, report, replace(own, take="main")), _found(run, report, own)
-        repeat = Repeat(first=first, second=second, own=own.variant == job.variant) if second else None
+        repeat = _repeat(run, report, own, job)
     return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found, repeat=repeat)
 
 
@@ -146,6 +146,15 @@ def _found(run: Run, report: CellReport, job: Job) -> Capture | None:
     """The capture of a job, complete or not; what lies in the folder of one that crashed is not what became of it."""
     outcome = report.outcomes.get(job.id)
     return capture.read(run.cell(report.cell.id) / job.id) if outcome and outcome.status in _SEEN else None
+
+
+def _repeat(run: Run, report: CellReport, own: Job, job: Job) -> Repeat | None:
+    first, second = _found(run, report, replace(own, take="main")), _found(run, report, own)
+    outcome = report.outcomes.get(own.id)
+    crashed = (outcome.reason or outcome.status) if outcome and outcome.status == "crashed" else None
+    if second is None and crashed is None:
+        return None
+    return Repeat(first=first, second=second, crashed=crashed, own=own.variant == job.variant)
 
 
 def _is_repeat(again: Job, job: Job) -> bool:

@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 
 def capture(job, record):
     """Capture every other way to round one case's logits; what cannot run is named in `lacking`, the rest goes on."""
-    record.facts.update(roundings={}, exact={}, lacking={}, lifted={}, escaped={})
+    record.facts.update(roundings={}, exact={}, lacking={}, lifted={}, escaped={}, misrounded=[])
     with record.step("load"):
         model, inputs, tokens = ready(job)
     record.facts.update(tokens=tokens, config=model.config.to_dict(), dtype=dtype(model))
@@ -32,7 +32,7 @@ def capture(job, record):
                 keep(record, f"{threads} thread{'s' * (threads > 1)}", hf.main_output(model(**inputs)))
     with attempt(record, f"{used} in float64"):
         if job["through"]:
-            round_through(model, job)
+            record.facts["misrounded"] = round_through(model, job)
         exact(record, used, model, inputs)
     del model
     for kernel in KERNELS:
@@ -73,10 +73,18 @@ def exact(record, kernel, model, inputs):
 
 
 def round_through(model, job):
-    """Give the parameters the values that a coarser variant's load rounds them to; buffers keep their own."""
-    coarse = dict(hf.from_pretrained({**job, "variant": job["through"]})[0].named_parameters())
+    """Give the parameters the values that a coarser variant's load rounds them to; buffers keep their own.
+
+    Returns:
+        The names of parameters whose values are not what rounding makes of this load's.
+    """
+    coarse, wrong = dict(hf.from_pretrained({**job, "variant": job["through"]})[0].named_parameters()), []
     for name, parameter in model.named_parameters():
-        parameter.data = coarse[name].to(parameter.device, torch.float64)
+        rounded = coarse[name].to(parameter.device)
+        if hf.digest(parameter.detach().to(rounded.dtype)) != hf.digest(rounded):
+            wrong.append(name)
+        parameter.data = rounded.to(torch.float64)
+    return wrong
 
 
 def keep(record, name, logits):
@@ -89,11 +97,13 @@ def keep(record, name, logits):
 
 @contextlib.contextmanager
 def attempt(record, name):
-    """Try one way; its error is data."""
+    """Try one way; its error is data, unless it may go better the next time."""
     try:
         with record.step(name), torch.no_grad():
             yield
-    except Exception as error:  # noqa: BLE001 - whatever foreign code raises
+    except Exception as error:
+        if record.is_transient(error):
+            raise
         lines = str(error).strip().splitlines()
         record.facts["lacking"][name] = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 

@@ -45,6 +45,11 @@ class Record:
         self.cost = {}
         self.warnings = []
 
+    @staticmethod
+    def is_transient(error):
+        """Whether an error, such as too little memory, may not come again: then it must not be kept as a fact."""
+        return is_transient(error)
+
     @contextlib.contextmanager
     def step(self, stage):
         """Time one stage, measure its peak memory and collect its warnings; errors are filed under its name."""

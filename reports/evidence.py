@@ -81,7 +81,7 @@ def _second_loads(names: Names, difference: Difference, where: str) -> dict[str,
     found: dict[str, TensorState | None] = {}
     for judged in difference.judgements:
         for label, side in zip(names.sides(judged), (judged.baseline, judged.candidate), strict=True):
-            again = side.repeat.second if side.repeat and side.repeat.second.status == "captured" else None
+            again = side.repeat.taken if side.repeat else None
             one, other = (_tensor(load, where) if load else None for load in (side.captured, again))
             if one and other and one.sha256 != other.sha256:
                 found[f"{label}, second load"] = other
