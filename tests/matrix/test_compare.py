@@ -207,14 +207,18 @@ def test_a_capture_keeps_its_bits(tmp_path: Path) -> None:
     ("baseline", "candidate", "step", "margin"),
     [
         ({"generated": [[1, 2, 3]], "margins": [["9", "8", "0.5"]]}, {"generated": [[1, 2, 4]]}, 2, 0.5),
-        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 0], [3, 0]]}, 1, 6.0),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 0], [3, 0]]}, 1, 8.0),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "1"], ["7", "6"]]}, {"generated": [[1, 0], [0, 4]]}, 0, 7.0),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 2]]}, 0, 7.0),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"]]}, {"generated": [[1, 0], [3, 0]]}, 1, None),
+        ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"]]}, {"generated": [[1, 0], [3, 4]]}, 1, 8.0),
         ({"generated": [[1, 2], [3, 4]], "margins": [["9", "8"], ["7", "6"]]}, {"generated": [[1, 0], [3, 4]]}, 1, 8.0),
         ({"generated": [[1, 2]], "margins": [["9"]]}, {"generated": [[1, 0]]}, 1, None),
         ({"generated": [[1, 2]]}, {"generated": [[1, 0]], "margins": [["9", "8"]]}, 1, None),
         ({"generated": [[1, 2]], "margins": [["9", "8"]]}, {"generated": [[1, 2]]}, None, None),
     ],
 )
-def test_the_margin_is_the_baselines_smallest_where_tokens_part(
+def test_the_margin_is_the_largest_of_the_baselines_where_each_rows_tokens_part(
     tmp_path: Path, baseline: dict[str, Any], candidate: dict[str, Any], step: int | None, margin: float | None
 ) -> None:
     found = _compare(tmp_path, baseline, candidate)

@@ -47,7 +47,7 @@ class Project:
         given = ["--spec", str(self.folder / "spec.toml"), *arguments]
         return engine.matrix(options.parse(given), given, self.state)
 
-    def capture(self, *failing: Take, **facts: Any) -> None:  # noqa: ANN401 - what a response may hold
+    def capture(self, *failing: Take, transient: bool = False, **facts: Any) -> None:  # noqa: ANN401 - as in a response
         """Put every capture that the spec asks for into the store, as if cells had run before; some have failed."""
         asked = options.apply(options.parse(["--spec", str(self.folder / "spec.toml")]), _read(self.folder))
         spec, sources = engine.resolve(asked, Resolver(self.state, self.folder))
@@ -55,8 +55,11 @@ class Project:
         work = Work(plan=laid, sources=sources, locks=engine.lock(laid.cells, self.state), state=self.state)
         for cell in laid.cells:
             for task in work.tasks(cell, (*laid.jobs, *laid.repeats)):
-                write = write_failed_capture if task.job.take in failing else write_capture
-                write(Path(task.content["folder"]), **({} if task.job.take in failing else facts))
+                folder = Path(task.content["folder"])
+                if task.job.take in failing:
+                    write_failed_capture(folder, transient=transient)
+                else:
+                    write_capture(folder, **facts)
 
 
 def _read(folder: Path) -> Spec:
@@ -126,6 +129,11 @@ def test_second_loads_alone_are_no_usable_capture(project: Project) -> None:
 def test_a_second_load_that_fails_stops_no_run(project: Project) -> None:
     project.capture("repeat")
     assert project.run().digest
+
+
+def test_a_failure_that_may_pass_settles_no_run(project: Project) -> None:
+    project.capture("repeat", transient=True)
+    assert project.run().digest is None
 
 
 def test_a_second_load_is_shown_beside_the_first(project: Project) -> None:

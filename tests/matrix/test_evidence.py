@@ -16,6 +16,7 @@ from tests.matrix.builders import (
     LEFT_PADDED,
     LOGITS,
     RunFolder,
+    looked,
     moved,
     small_spec,
     tensor,
@@ -54,6 +55,8 @@ def _wanted(folder: RunFolder) -> dict[str, list[str]]:
         pytest.param({}, {"logits": LOGITS[:, :, :3].copy()}, id="another shape"),
         pytest.param({}, {"config": {"hidden_size": 5}}, id="config alone"),
         pytest.param({}, {"parameters": [tensor("model.weight", [8.0, 9.0])]}, id="other bytes alone"),
+        pytest.param({}, {"parameters": [tensor("model.weight", [8.0, 9.0])], "logits": moved(1)}, id="other bytes"),
+        pytest.param({}, {"parameters": [tensor("other")]}, id="renamed parameters"),
         pytest.param({}, {"buffers": [tensor("new")]}, id="buffers"),
     ],
 )
@@ -69,12 +72,14 @@ def test_nothing_is_asked_for_where_bits_agree_or_nothing_could_be_explained(
         pytest.param({}, {"logits": moved(1)}, id="logits"),
         pytest.param({}, {"logits": LOGITS.astype(np.float64)}, id="another dtype"),
         pytest.param({"generated": [[1, 2]]}, {"generated": [[1, 3]]}, id="greedy tokens"),
-        pytest.param({}, {"parameters": [tensor("other")]}, id="names of parameters"),
+        pytest.param({}, {"parameters": [tensor("other")], "logits": moved(1)}, id="renamed parameters and logits"),
+        pytest.param({}, {"parameters": [tensor("other", [8.0, 9.0])]}, id="another parameter"),
+        pytest.param({}, {"parameters": [tensor("model.weight"), tensor("copy")]}, id="one more of the same bytes"),
         pytest.param({}, {"parameters": [tensor("model.weight", [[1.0, 2.0]])]}, id="shapes of parameters"),
         pytest.param({}, {"logits": moved(1), "tokens": {**IDS, "token_type_ids": [[0, 0, 0]]}}, id="other lists"),
     ],
 )
-def test_both_sides_look_again_where_bits_or_the_names_of_parameters_differ(
+def test_both_sides_look_again_where_bits_or_what_the_parameters_hold_differ(
     tmp_path: Path, baseline: dict[str, Any], candidate: dict[str, Any]
 ) -> None:
     assert _wanted(_folder(tmp_path).capture(*ONE, **baseline).capture(*TWO, **candidate)) == BOTH
@@ -122,6 +127,13 @@ def test_between_two_dtypes_the_finer_side_looks_through_the_coarser(
     assert sorted(looks) == ["tiny/bfloat16-eager@evidence", f"{JOB}@evidence@through-bfloat16-eager"]
 
 
+def test_between_two_dtypes_other_values_are_no_reason_not_to_look(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, within=["dtype"], variants={"dtype": ["float32", "bfloat16"], "attention": ["eager"]})
+    other = {"parameters": [tensor("model.weight", [8.0, 9.0])], "logits": moved(1)}
+    (looks,) = _wanted(folder.capture(*ONE).capture(*ONE, job="tiny/bfloat16-eager", **other)).values()
+    assert len(looks) == 2
+
+
 def test_between_two_kernels_both_sides_look_at_themselves(tmp_path: Path) -> None:
     folder = _folder(tmp_path, within=["attention"], variants={"attention": ["eager", "sdpa"]})
     folder.capture(*TWO).capture(*TWO, job="tiny/float32-sdpa", logits=moved(1))
@@ -140,9 +152,13 @@ def test_a_closer_look_is_read_whole(tmp_path: Path) -> None:
     read = evidence.read(write_evidence(tmp_path, roundings=roundings, exact={"sdpa": LOGITS}, **facts))
     assert read
     assert {name: getattr(read, name) for name in facts} == facts
-    assert read.roundings == {"2 threads": "rounding/2 threads", "eager": None}
+    assert (read.roundings, read.misrounded) == ({"2 threads": "rounding/2 threads", "eager": None}, ())
     assert read.exact == {"sdpa": "exact/sdpa"}
     assert [read.capture.outputs[name]["dtype"] for name in ("logits", "exact/sdpa")] == ["float32", "float64"]
+
+
+def test_what_a_coarser_load_does_not_round_as_asked_is_read(tmp_path: Path) -> None:
+    assert looked(tmp_path, misrounded=["model.weight", "bias"]).misrounded == ("model.weight", "bias")
 
 
 def test_a_closer_look_that_failed_or_was_never_taken_is_none(tmp_path: Path) -> None:

@@ -100,6 +100,33 @@ def test_state_without_effect_is_identical_with_a_note(
     assert (found.verdict, found.notes) == ("identical", (note,))
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("kind", ["parameters", "buffers"])
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "said"),
+    [
+        ([tensor("a", [1.0, 2.0])], [tensor("a", [NAN, 2.0])], True),
+        ([tensor("a", [1.0, INF])], [tensor("a", [INF, -INF])], True),
+        ([tensor("a", [1.0])], [tensor("a", [1.0, INF])], True),
+        ([], [tensor("a", [NAN])], True),
+        ([tensor("a", [1.0, INF])], [tensor("a", [NAN, 1.0])], False),
+        ([tensor("a", [NAN, INF])], [tensor("a", [1.0, INF])], False),
+        ([tensor("a", [NAN])], [], False),
+    ],
+)
+def test_a_tensor_that_holds_more_nan_or_infinity_than_the_baselines_is_noted(
+    tmp_path: Path,
+    kind: str,
+    baseline: list[Any],
+    candidate: list[Any],
+    said: bool,  # noqa: FBT001
+) -> None:
+    found = judged(tmp_path, {kind: baseline}, {kind: candidate, "logits": moved(1)})
+    assert ("holds NaN or infinity that the baseline's does not: a" in found.notes) is said
+
+
 def test_a_note_names_three_and_counts_the_rest(tmp_path: Path) -> None:
     added = {"buffers": [tensor(f"b{index}", [float(index)]) for index in range(5)]}
     assert judged(tmp_path, {}, added).notes == ("buffers added: b0, b1, b2 and 2 more",)

@@ -13,7 +13,7 @@ from matrix.capture import Capture
 from matrix.compare import compare_captures
 from matrix.judgement import Judgement, Side
 from matrix.repeats import Repeat
-from tests.matrix.builders import IDS, captured, moved, tensor, write_failed_capture
+from tests.matrix.builders import IDS, captured, looked, moved, tensor, write_failed_capture
 from tests.matrix.judging import BASELINE, CANDIDATE, judge_sides, judged, side, verdict
 
 
@@ -211,3 +211,67 @@ def test_a_load_that_takes_the_interpreter_down_in_one_process_only_is_unrest(tm
     torn = judge_sides(side(BASELINE, good), replace(down, repeat=Repeat(first=None, second=good)))
     assert (torn.verdict, torn.stage, torn.where) == ("unstable", "load", None)
     assert "one load works and another does not: SIGSEGV" in torn.summary
+    late = replace(down, status="timed_out", repeat=Repeat(first=None, second=good))
+    assert judge_sides(side(BASELINE, good), late).verdict == "error"
+
+
+def _down(folder: Path, of: str, **facts: Any) -> Judgement:  # noqa: ANN401 - what a second load may be
+    """Judge two equal sides, of which one's second load took the interpreter down."""
+    good = captured(folder / "good")
+    repeat = Repeat(**{"first": good, "second": None, "crashed": "SIGSEGV", **facts})
+    a, b = (
+        replace(side(cell, good), repeat=repeat if name == of else None)
+        for cell, name in ((BASELINE, "baseline"), (CANDIDATE, "candidate"))
+    )
+    return judge_sides(a, b, compare_captures(good, good))
+
+
+@pytest.mark.parametrize(("of", "whose"), [("candidate", ""), ("baseline", " in the baseline")])
+def test_a_second_load_that_takes_the_interpreter_down_is_unrest(tmp_path: Path, of: str, whose: str) -> None:
+    found = _down(tmp_path, of)
+    assert verdict(found) == ("unstable", None, None)
+    assert found.summary == f"one load{whose} works and another does not: SIGSEGV"
+    assert (found.fails, found.baseline_at_fault) == (True, bool(whose))
+    assert _down(tmp_path / "other variant", of, own=False).verdict == "identical"
+
+
+def test_where_both_loads_take_the_interpreter_down_the_model_is_at_fault(tmp_path: Path) -> None:
+    repeat = Repeat(first=None, second=None, crashed="SIGSEGV")
+    down = Side(cell=CANDIDATE, status="crashed", reason="SIGSEGV", capture=None, repeat=repeat)
+    assert judge_sides(side(BASELINE, captured(tmp_path)), down).verdict == "error"
+
+
+@pytest.mark.parametrize(
+    ("restless", "whose", "at_fault"),
+    [
+        (("candidate",), "", False),
+        (("baseline",), " in the baseline", True),
+        (("baseline", "candidate"), " in the baseline too", True),
+    ],
+)
+def test_it_is_said_which_sides_are_at_unrest(
+    tmp_path: Path,
+    restless: tuple[str, ...],
+    whose: str,
+    at_fault: bool,  # noqa: FBT001
+) -> None:
+    facts = [
+        {"tensors": {"logits/again": moved(0.25)}} if name in restless else {} for name in ("baseline", "candidate")
+    ]
+    found = judged(tmp_path, *facts)
+    assert (found.verdict, found.baseline_at_fault) == ("unstable", at_fault)
+    assert (
+        found.summary == f"two forwards of one load differ by up to 0.25{whose}; in this load the logits are the same"
+    )
+
+
+@pytest.mark.parametrize(("of", "whose"), [("candidate", ""), ("baseline", " in the baseline")])
+def test_a_closer_look_that_sees_other_logits_is_unrest(tmp_path: Path, of: str, whose: str) -> None:
+    good, look = captured(tmp_path / "good"), looked(tmp_path / "look", logits=moved(-0.5))
+    a, b = (
+        replace(side(cell, good), look=look if name == of else looked(tmp_path / name))
+        for cell, name in ((BASELINE, "baseline"), (CANDIDATE, "candidate"))
+    )
+    found = judge_sides(a, b, compare_captures(good, good))
+    assert verdict(found) == ("unstable", "logits", "logits")
+    assert found.summary.startswith(f"one more load gives logits that differ by up to 0.5{whose}; in this load")

@@ -24,10 +24,16 @@ def _outcome(status: CellStatus, reason: str | None = None) -> Outcome:
 
 
 def test_outcomes_come_back_as_written(tmp_path: Path) -> None:
-    outcomes = [_outcome("captured"), _outcome("crashed", "boom")]
+    failed = Outcome(id="a/b", key="key", status="probe_failed", reason="no", stage="load", transient=True)
+    outcomes = [_outcome("captured"), _outcome("crashed", "boom"), failed]
     outcome.write(tmp_path, ASKED, outcomes, 1.2345)
     assert outcome.read(tmp_path) == outcomes
     assert read_json(tmp_path / outcome.CELL, schema=1)["seconds"] == 1.23
+
+
+def test_an_outcome_of_an_older_run_may_not_say_whether_it_would_pass(tmp_path: Path) -> None:
+    (tmp_path / outcome.CELL).write_text('{"schema": 1, "jobs": [{"id": "a/b", "key": "k", "status": "captured"}]}')
+    assert [done.transient for done in outcome.read(tmp_path)] == [False]
 
 
 def test_a_cell_that_was_never_finished_has_no_outcomes(tmp_path: Path) -> None:
@@ -75,7 +81,8 @@ def test_a_stored_capture_is_shown_in_the_cells_folder(tmp_path: Path) -> None:
     assert not outcome.is_captured(job)
     stored = write_capture(Path(job["folder"]))
     assert outcome.is_captured(job)
-    assert outcome.adopt(tmp_path / "cell", job).status == "captured"
+    done = outcome.adopt(tmp_path / "cell", job)
+    assert (done.status, done.transient) == ("captured", False)
     shown = tmp_path / "cell" / job["id"] / "tensors.safetensors"
     assert shown.samefile(stored / "tensors.safetensors")
 
@@ -86,6 +93,7 @@ def test_a_failure_is_kept_unless_it_may_pass(tmp_path: Path, transient: bool, k
     write_failed_capture(Path(job["folder"]), transient=transient)
     done = outcome.adopt(tmp_path / "cell", job)
     assert (done.status, done.reason) == ("probe_failed", "load: ImportError: no such name\nmore")
+    assert (done.stage, done.transient) == ("load", transient)
     assert outcome.is_captured(job) is kept
     assert (tmp_path / "cell" / job["id"] / "response.json").exists()
 

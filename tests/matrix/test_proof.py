@@ -46,8 +46,41 @@ def test_the_cut_lies_between_the_unit_roundoffs_of_the_coarser_side_and_of_floa
 ) -> None:
     found = _prove(tmp_path, _moved(0.9 * cut), dtypes=dtypes)
     assert found.cut == pytest.approx(cut, rel=1e-15)
-    assert found.vanishes
-    assert not _prove(tmp_path, _moved(1.1 * cut), dtypes=dtypes).vanishes
+    assert found.is_lifted
+    assert not _prove(tmp_path, _moved(1.1 * cut), dtypes=dtypes).is_lifted
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "errors", "reach"),
+    [
+        # the better side's own error, whichever side that is
+        ("float32", (2**-8, 2**-6), (LARGEST * 2**-8) ** 0.5),
+        ("float32", (2**-6, 2**-8), (LARGEST * 2**-8) ** 0.5),
+        # and no less than the unit roundoff of the coarser side
+        ("float32", (0, 2**-8), LARGEST * 2**-12),
+        ("float64", (0, 0), LARGEST * 2**-26.5),
+        ("float16", (0, 0), LARGEST * 2**-5.5),
+        ("float32 bfloat16", (0, 0.5), LARGEST * 2**-4),
+        ("bfloat16 float32", (0.5, 0), LARGEST * 2**-4),
+    ],
+)
+def test_rounding_reaches_half_way_from_the_better_sides_own_error_to_the_logits(
+    tmp_path: Path, dtypes: str, errors: tuple[float, float], reach: float
+) -> None:
+    good, bad = (
+        looked(tmp_path / name, logits=_moved(error).astype(np.float32), exact={"eager": WIDE}, dtype=dtype)
+        for name, error, dtype in zip(("good", "bad"), errors, (dtypes.split() * 2)[:2], strict=True)
+    )
+    for share, vanishes in ((0.99, True), (1.01, False)):
+        found = prove(good, bad, share * reach)
+        assert found
+        assert found.reach == pytest.approx(reach, rel=1e-12)
+        assert (found.is_lifted, found.vanishes) == (True, vanishes)
+
+
+def test_the_reach_counts_only_what_the_mask_keeps(tmp_path: Path) -> None:
+    hidden = _moved(99.0, 0, 0, 0)
+    assert _prove(tmp_path, hidden, tokens=LEFT_PADDED).reach == LARGEST * 2**-12
 
 
 def test_a_difference_below_what_float64_resolves_says_nothing(tmp_path: Path) -> None:
@@ -59,7 +92,7 @@ def test_a_difference_below_what_float64_resolves_says_nothing(tmp_path: Path) -
 
 def test_it_says_what_there_was_and_what_is_left(tmp_path: Path) -> None:
     found = _prove(tmp_path, _moved(0.25), before=0.5)
-    assert (found.before, found.after, found.vanishes) == (0.5, 0.25, False)
+    assert (found.before, found.after, found.is_lifted, found.vanishes) == (0.5, 0.25, False, False)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -67,12 +100,12 @@ def test_what_is_no_number_on_one_side_never_vanishes(tmp_path: Path, value: flo
     broken = WIDE.copy()
     broken[0, 0, 0] = value
     found = _prove(tmp_path, broken)
-    assert (found.after, found.vanishes) == (float("inf"), False)
+    assert (found.after, found.is_lifted, found.vanishes) == (float("inf"), False, False)
 
 
 def test_positions_under_the_mask_do_not_count(tmp_path: Path) -> None:
     found = _prove(tmp_path, _moved(99.0, 0, 0, 0), tokens=LEFT_PADDED)
-    assert (found.after, found.vanishes) == (0.0, True)
+    assert (found.after, found.is_lifted) == (0.0, True)
     assert _prove(tmp_path, _moved(99.0, 0, 0, 0)).after == 99.0
 
 
@@ -116,7 +149,7 @@ def test_each_side_is_taken_through_the_kernel_that_it_used(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("gone", [np.nan, np.inf])
 def test_a_candidate_that_is_not_finite_proves_nothing(tmp_path: Path, gone: float) -> None:
-    assert not _prove(tmp_path, np.full_like(WIDE, gone), before=np.inf).vanishes
+    assert not _prove(tmp_path, np.full_like(WIDE, gone), before=np.inf).is_lifted
 
 
 @pytest.mark.parametrize("gone", [np.nan, np.inf])
@@ -126,7 +159,7 @@ def test_float64_logits_that_are_lost_on_both_sides_prove_nothing(tmp_path: Path
     good, bad = (looked(tmp_path / name, exact={"eager": lost}) for name in ("good", "bad"))
     found = prove(good, bad, 0.5)
     assert found
-    assert not found.vanishes
+    assert not found.is_lifted
 
 
 def test_what_is_infinite_in_the_plain_logits_too_is_not_lost(tmp_path: Path) -> None:
@@ -139,7 +172,7 @@ def test_what_is_infinite_in_the_plain_logits_too_is_not_lost(tmp_path: Path) ->
 
 
 def test_at_float64_only_its_resolution_counts(tmp_path: Path) -> None:
-    assert not _prove(tmp_path / "change", _moved(0.5), before=0.5, dtypes="float64").vanishes
+    assert not _prove(tmp_path / "change", _moved(1e-8), before=1e-8, dtypes="float64").is_lifted
     assert _prove(tmp_path / "rounding", _moved(LARGEST * 2**-45), before=1e-9, dtypes="float64").vanishes
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from matrix import capture
 from matrix.repeats import Disagreement, Repeat, disagreement
-from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, moved, tensor, write_failed_capture
+from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, looked, moved, tensor, write_failed_capture
 
 PARAMETERS = {"parameters": [tensor("model.weight", [7.0])]}
 BUFFERS = {"buffers": [tensor("inv_freq", [7.0])]}
@@ -119,15 +119,27 @@ def test_another_variant_tells_whether_the_model_computes_with_what_the_checkpoi
 
 def test_a_first_load_that_failed_leaves_only_tensors_to_compare(tmp_path: Path) -> None:
     failed = capture.read(write_failed_capture(tmp_path / "failed"))
-    first, second = captured(tmp_path / "a", **LACKING), captured(tmp_path / "b", **{**LACKING, **BUFFERS})
+    first = captured(tmp_path / "a", **LACKING, buffers=[tensor("inv_freq", [1.0])])
+    second = captured(tmp_path / "b", **LACKING, **BUFFERS)
     for beside in (None, failed):
         repeat = Repeat(first=beside, second=second, own=False)
-        assert (repeat.whole, repeat.moved) == (False, False)
+        assert (repeat.taken, repeat.moved) == (second, False)
         assert _place(disagreement(first, repeat)) == ("buffers", "inv_freq")
 
 
-def test_a_tensor_that_only_one_of_two_loads_has_is_a_disagreement(tmp_path: Path) -> None:
-    found = _found(tmp_path, {}, {"buffers": [tensor("inv_freq", [1.0]), tensor("late")]})
+def test_a_second_process_that_went_down_or_failed_leaves_nothing_to_compare(tmp_path: Path) -> None:
+    seen, failed = captured(tmp_path / "a"), capture.read(write_failed_capture(tmp_path / "failed"))
+    for repeat in (Repeat(first=seen, second=None, crashed="SIGSEGV"), Repeat(first=seen, second=failed)):
+        assert (repeat.taken, repeat.moved, disagreement(seen, repeat)) == (None, False, None)
+
+
+def test_a_tensor_that_only_one_of_two_loads_has_is_a_disagreement_unless_another_variant_needs_it(
+    tmp_path: Path,
+) -> None:
+    late = {"buffers": [tensor("inv_freq", [1.0]), tensor("late")]}
+    for index, sides in enumerate((({}, late), (late, {}))):
+        assert _found(tmp_path / f"other {index}", *sides, other={}) is None
+    found = _found(tmp_path, {}, late)
     assert _place(found) == ("buffers", "late")
     assert found
     assert found.text == "two loads, in two processes, do not both have late"
@@ -137,3 +149,25 @@ def test_the_second_process_runs_forward_twice_too(tmp_path: Path) -> None:
     again = {"tensors": {"logits/again": moved(0.5)}}
     assert _place(_found(tmp_path / "own", {}, again)) == ("logits", "logits")
     assert _found(tmp_path / "other", {}, again, other={}) is None
+
+
+def test_a_closer_look_is_one_more_load_whose_logits_must_be_the_same(tmp_path: Path) -> None:
+    seen, other = captured(tmp_path / "a"), looked(tmp_path / "b", logits=moved(-0.5))
+    found = disagreement(seen, None, other)
+    assert _place(found) == ("logits", "logits")
+    assert found
+    assert found.text == "one more load gives logits that differ by up to 0.5"
+    for repeat in (None, Repeat(first=seen, second=seen), Repeat(first=seen, second=None, crashed="SIGSEGV")):
+        assert disagreement(seen, repeat, looked(tmp_path / "same")) is None
+        assert disagreement(seen, repeat, other) == found
+
+
+def test_a_closer_look_counts_only_where_the_mask_lets_the_model_look(tmp_path: Path) -> None:
+    seen = captured(tmp_path / "a", tokens=LEFT_PADDED)
+    assert disagreement(seen, None, looked(tmp_path / "b", tokens=LEFT_PADDED, logits=moved(9, 0, 0, 0))) is None
+
+
+def test_what_the_second_process_sees_comes_before_the_closer_look(tmp_path: Path) -> None:
+    seen, again = captured(tmp_path / "a", buffers=[tensor("inv_freq")]), captured(tmp_path / "b", **BUFFERS)
+    repeat = Repeat(first=seen, second=again)
+    assert _place(disagreement(seen, repeat, looked(tmp_path / "c", logits=moved(1)))) == ("buffers", "inv_freq")

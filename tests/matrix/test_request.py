@@ -98,7 +98,7 @@ def test_a_task_is_json_and_leads_to_its_capture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("take", "probe", "timeout"), [("main", "model", 900), ("repeat", "model", 900), ("evidence", "evidence", 2700)]
+    ("take", "probe", "timeout"), [("main", "model", 900), ("repeat", "model", 900), ("evidence", "evidence", 3600)]
 )
 def test_a_job_says_which_probe_takes_it_and_how_long_it_may(take: Take, probe: str, timeout: int) -> None:
     content = request.task(**{**PARTS, "job": replace(PARTS["job"], take=take)}).content
@@ -109,6 +109,41 @@ def test_evidence_may_be_taken_through_a_coarser_variant() -> None:
     job = replace(PARTS["job"], take="evidence", through=Variant(dtype="bfloat16", attention="eager"))
     through = json.loads(json.dumps(request.task(**{**PARTS, "job": job}).content))["through"]
     assert through == {"dtype": "bfloat16", "attention": "eager", "device": "cpu", "threads": 1}
+
+
+def _code(folder: Path, files: dict[str, str], **changes: Any) -> str | None:  # noqa: ANN401 - what a case may hold
+    """The digest of a checkpoint's code, by relative paths."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    source = replace(SOURCE, folder=folder)
+    code = request.task(**{**PARTS, **_case(**{"trust_remote_code": True, **changes}), "sources": (source, source)})
+    return code.content["code"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"a.py": "x=1\n"},
+        {"a.py": "x=1\ny=2\n"},
+        {"a.py": "x=1\nb.pyy=2\n"},
+        {"a.py": "x=1\ny", "b.py": "=2\n"},
+        {"a.py": "y=2\n", "b.py": "x=1\n"},
+        {"a.py": "x=1\n", "c.py": "y=2\n"},
+        {"a.py": "x=1\n", "sub/b.py": "y=2\n"},
+    ],
+)
+def test_other_remote_code_has_another_digest(tmp_path: Path, other: dict[str, str]) -> None:
+    files = {"a.py": "x=1\n", "b.py": "y=2\n"}
+    assert _code(tmp_path / "one", files) != _code(tmp_path / "other", other)
+    assert _code(tmp_path / "one", files) == _code(tmp_path / "moved", {**files, "config.json": "{}"})
+
+
+def test_code_is_digested_where_it_may_run_even_if_there_is_none(tmp_path: Path) -> None:
+    assert _code(tmp_path / "trusted", {}) is not None
+    assert _code(tmp_path / "not", {"a.py": "x=1\n"}, trust_remote_code=False) is None
 
 
 def test_the_probes_and_the_harness_are_there() -> None:

@@ -17,7 +17,9 @@ ONE, TWO, THREE = ("1.0", "9.0"), ("2.0", "9.0"), ("3.0", "9.0")
 KNOWN = {"case": "tiny", "cells": {"transformers": ">=3"}, "verdict": "drift", "reason": "so"}
 BUILDS = {"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}}
 KERNELS = {"attention": ["eager", "sdpa"]}
-REPEAT = "tiny/float32-eager@repeat"
+REPEAT, LOOK = "tiny/float32-eager@repeat", "tiny/float32-eager@evidence"
+ROUNDED = 2.0**-9
+"""Less than float32 may round logits of 11."""
 
 
 @pytest.fixture
@@ -135,7 +137,9 @@ def test_a_torn_file_is_named(folder: RunFolder) -> None:
 
 def _grid(tmp_path: Path) -> RunFolder:
     """Two releases × two builds, of which all but the baseline's own cell differ; a floor of 0.5 was measured there."""
-    folder = RunFolder(tmp_path, small_spec(axes=BUILDS)).capture(*ONE).evidence(*ONE, roundings={"sdpa": moved(-0.5)})
+    folder = (
+        RunFolder(tmp_path, small_spec(axes=BUILDS)).capture(*ONE).evidence(*ONE, roundings={"2 threads": moved(-0.5)})
+    )
     folder.capture("1.0", "8.0", logits=moved(-0.75)).capture(*TWO, logits=moved(-0.75))
     return folder.capture("2.0", "8.0", logits=moved(-3))
 
@@ -144,13 +148,14 @@ def test_a_floor_explains_a_difference_only_where_something_else_than_transforme
     found = _judge(_grid(tmp_path))
     verdicts_of = {"/".join(judged.candidate.cell.axes.values()): judged.verdict for judged in found.judgements}
     assert verdicts_of == {"1.0/8.0": "noise", "2.0/9.0": "drift", "2.0/8.0": "drift"}
-    assert "6 times the noise floor of 0.5 (sdpa)" in _of(found, "2.0", "8.0").summary
+    assert "6 times the noise floor of 0.5 (2 threads)" in _of(found, "2.0", "8.0").summary
 
 
 def test_float64_on_both_sides_proves_that_a_difference_is_rounding_or_that_it_is_not(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, small_spec()).capture(*ONE).evidence(*ONE, exact={"eager": LOGITS})
-    for cell, left in ((TWO, LOGITS), (THREE, moved(0.75))):
-        folder.capture(*cell, logits=moved(-0.75)).evidence(*cell, exact={"eager": left})
+    for cell, left in ((TWO, LOGITS), (THREE, moved(-ROUNDED))):
+        logits = moved(-ROUNDED)
+        folder.capture(*cell, logits=logits).evidence(*cell, logits=logits, exact={"eager": left})
     found = _judge(folder)
     assert _shown(found) == {"2.0": "noise", "3.0": "drift"}
     assert "rounding changed: nothing of it is left in corrected float64" in _of(found, *TWO).summary
@@ -192,7 +197,8 @@ def test_uninitialised_memory_is_unstable_and_starts_a_finding(folder: RunFolder
 def test_the_baselines_ids_have_a_closer_look_of_their_own(folder: RunFolder) -> None:
     again = "tiny/float32-eager@baseline-ids"
     folder.capture(*TWO, tokens={**IDS, "input_ids": [[9, 6, 7]]}, logits=moved(9))
-    folder.capture(*TWO, job=again, logits=moved(-0.5)).evidence(*TWO, job=again, exact={"eager": LOGITS})
+    folder.capture(*TWO, job=again, logits=moved(-ROUNDED))
+    folder.evidence(*TWO, job=again, logits=moved(-ROUNDED), exact={"eager": LOGITS})
     judged = _of(_judge(folder.evidence(*ONE, exact={"eager": LOGITS})), *TWO)
     assert judged.same_ids
     assert (judged.verdict, judged.rounding, judged.same_ids.verdict) == ("drift", None, "noise")
@@ -225,17 +231,46 @@ def test_a_repeat_that_fails_for_want_of_memory_changes_nothing(folder: RunFolde
 def test_a_repeat_that_crashed_is_not_read_from_an_older_run(folder: RunFolder) -> None:
     folder.capture(*TWO).repeat(*TWO, logits=moved(1))
     folder._outcomes.clear()
-    found = _judge(folder.capture(*TWO).outcome(*TWO, job=REPEAT, status="crashed", reason="SIGSEGV"))
-    assert _of(found, *TWO).verdict == "identical"
+    judged = _of(_judge(folder.capture(*TWO).outcome(*TWO, job=REPEAT, status="crashed", reason="SIGSEGV")), *TWO)
+    assert (judged.verdict, judged.stage, judged.summary) == (
+        "unstable",
+        None,
+        "one load works and another does not: SIGSEGV",
+    )
 
 
-@pytest.mark.parametrize("job", [REPEAT, "tiny/float32-eager@evidence"])
-@pytest.mark.parametrize("status", ["crashed", "timed_out"])
-def test_a_repeat_or_a_closer_look_that_fails_in_the_baseline_fails_no_run_by_itself(
-    folder: RunFolder, job: str, status: CellStatus
+def test_a_repeat_that_crashed_concerns_the_variant_that_was_repeated_alone(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec(axes=BUILDS, variants=KERNELS))
+    for kernel in KERNELS["attention"]:
+        folder.capture(*ONE, job=f"tiny/float32-{kernel}").capture(*TWO, job=f"tiny/float32-{kernel}")
+    found = _judge(folder.outcome(*TWO, job=REPEAT, status="crashed"))
+    verdicts_of = {kernel: _of(found, *TWO, variant=f"float32-{kernel}").verdict for kernel in KERNELS["attention"]}
+    assert verdicts_of == {"eager": "unstable", "sdpa": "identical"}
+    assert _of(found, *TWO).summary.endswith("another does not: crashed")
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "fails"),
+    [(REPEAT, "crashed", True), (REPEAT, "timed_out", False), (LOOK, "crashed", False), (LOOK, "timed_out", False)],
+)
+def test_of_what_fails_in_the_baseline_beside_its_captures_only_a_repeat_that_crashed_fails_a_run(
+    folder: RunFolder,
+    job: str,
+    status: CellStatus,
+    fails: bool,  # noqa: FBT001
 ) -> None:
     folder.capture(*TWO).capture(*THREE, logits=moved(1))
-    assert not _judge(folder.outcome(*ONE, job=job, status=status, reason="SIGSEGV")).fails
+    found = _judge(folder.outcome(*ONE, job=job, status=status, reason="SIGSEGV"))
+    assert found.fails is fails
+    assert {judged.baseline_at_fault for judged in found.judgements} == {fails}
+
+
+@pytest.mark.parametrize(("cell", "unstable"), [(ONE, {"2.0", "3.0"}), (TWO, {"2.0"})])
+def test_a_closer_look_that_sees_other_logits_makes_its_cell_unstable(
+    folder: RunFolder, cell: tuple[str, str], unstable: set[str]
+) -> None:
+    folder.capture(*TWO, logits=moved(1)).capture(*THREE, logits=moved(1)).evidence(*cell, logits=moved(-0.5))
+    assert {release for release, shown in _shown(_judge(folder)).items() if shown == "unstable"} == unstable
 
 
 def test_a_baseline_without_a_capture_fails_a_run(tmp_path: Path) -> None:
