@@ -126,7 +126,7 @@ def _measured(good: Evidence | None, bad: Evidence | None) -> Evidence | None:
     """The side whose floor counts: the baseline's; of two dtypes the coarser one's, whose rounding is seen."""
     if good is None or bad is None or good.dtype == bad.dtype:
         return good
-    if not (good.exact and bad.exact):
+    if good.kernel not in good.exact or bad.kernel not in bad.exact:
         return None  # the coarser one's own error is nearly the difference itself, and tells nothing alone
     return bad if bits(bad.dtype) < bits(good.dtype) else good
 

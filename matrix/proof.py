@@ -16,6 +16,9 @@ from matrix.tensorfile import TensorFile
 _DOUBLE = 53
 """Significant bits of float64 (IEEE 754)."""
 
+_RULED_OUT = 2.0**120
+"""Beyond this a logit is a filler such as `torch.finfo(torch.float32).min`, 2^128, or a share of it."""
+
 RESOLUTION_BITS = 10
 """How many bits of float64 a forward may lose by its own sums: a difference below 2^-43 of the largest logit says
 nothing. Kernels were seen to move corrected logits by 2^-51 (two layers) and 2^-48 (thirty)."""
@@ -80,8 +83,9 @@ def _reach(good: Evidence, one: str, bad: Evidence, other: str, roundoff: float)
     """The geometric mean of the better side's own error and the largest logit."""
     scale = largest(good, one)
     errors = [between(side, "logits", side, stored).max_abs for side, stored in ((good, one), (bad, other))]
+    better = min((error for error in errors if math.isfinite(error)), default=0.0)
     # the finer of two dtypes has an error of its own that is no measure of the coarser one's
-    return math.sqrt(max(min(errors), scale * roundoff) * scale)
+    return math.sqrt(max(better, scale * roundoff) * scale)
 
 
 def prove(good: Evidence, bad: Evidence, before: float) -> Proof | None:
@@ -112,11 +116,16 @@ def _lost(side: Evidence, nonfinite: int) -> bool:
 
 
 def largest(side: Evidence, stored: str) -> float:
-    """The largest finite logit that the mask keeps, without its sign."""
+    """The largest logit that the mask keeps, without its sign; what fills a column and says nothing is left out.
+
+    A column that holds one number at every position, or a number near the end of float32's range, rules a token out.
+    """
     logits = rows(TensorFile(side.capture.tensors).array(stored))
     mask = kept(side.capture, logits.shape)
-    counted = np.abs(logits if mask is None else logits[mask != 0])
-    return float(np.max(counted, initial=0.0, where=np.isfinite(counted)))
+    counted = logits.reshape(-1, logits.shape[-1]) if mask is None else logits[mask != 0]
+    varied = (counted != counted[:1]).any(axis=0)
+    sizes = np.abs(counted[:, varied] if varied.any() else counted)
+    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes) & (sizes < _RULED_OUT)))
 
 
 def _escaped(good: Evidence, bad: Evidence) -> dict[str, int]:

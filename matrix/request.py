@@ -106,9 +106,10 @@ def _code(*sources: Source) -> str:
     """Digest of the remote code that a job may run: jobs of different code are kept apart from each other."""
     digest = hashlib.sha256()
     for source in sources:
-        for file in sorted(source.folder.rglob("*.py")):
+        for file in sorted(path for path in source.folder.rglob("*.py") if path.is_file()):
             content = file.read_bytes()
             digest.update(f"{file.relative_to(source.folder)}\0{len(content)}\0".encode() + content)
+        digest.update(b"\0")
     return digest.hexdigest()
 
 

@@ -9,6 +9,7 @@ from matrix.capture import Failure
 from matrix.changes import Change, Kind, TokenChange
 from matrix.compare import Comparison
 from matrix.noise import Rounding
+from matrix.outputs import OutputDifference
 from matrix.proof import Proof
 
 _CHANGES: dict[Change, str] = {
@@ -28,16 +29,21 @@ def distance(comparison: Comparison) -> str:
         return "logits are {1} instead of {0}".format(*comparison.dtypes)
     if comparison.shapes:
         return "logits have the shape {1} instead of {0}".format(*map(list, comparison.shapes))
-    if outputs := comparison.outputs:
-        agreement = outputs.logits.argmax_agreement
-        # 99.96 % is not 100 %
-        if not outputs.values.max_abs:
-            return "logits differ in nothing but the sign of zeros"
-        share = "everywhere" if agreement == 1 else f"at {min(agreement, 0.999):.3g} of the positions"
-        return f"logits move by up to {outputs.values.max_abs:.3g} and argmax agrees {share}"
+    outputs = comparison.outputs
+    if outputs and outputs.values.differing:
+        return _moved(outputs)
     if comparison.generation is not None:
         return f"the logits are the same, but greedy token {comparison.generation} differs"
     return "the logits are the same"
+
+
+def _moved(outputs: OutputDifference) -> str:
+    values, agreement = outputs.values, outputs.logits.argmax_agreement
+    if not values.max_abs and not values.nonfinite_baseline and not values.nonfinite_candidate:
+        return "logits differ in nothing but the sign of zeros"
+    # 99.96 % is not 100 %
+    share = "everywhere" if agreement == 1 else f"at {min(agreement, 0.999):.3g} of the positions"
+    return f"logits move by up to {values.max_abs:.3g} and argmax agrees {share}"
 
 
 def rounding(found: Rounding | None, comparison: Comparison) -> str:
@@ -53,7 +59,7 @@ def rounding(found: Rounding | None, comparison: Comparison) -> str:
     elif found.lacking and comparison.outputs:
         said.append(f"corrected float64 could not run ({found.lacking[0]})")
     if comparison.generation is not None and comparison.margin is not None:
-        said.append(f"greedy token {comparison.generation} differs at a margin of {comparison.margin:.3g}")
+        said.append(f"the baseline's margin where greedy tokens part is at most {comparison.margin:.3g}")
     return "".join(f", {words}" for words in said)
 
 

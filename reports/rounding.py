@@ -112,10 +112,12 @@ def _sentences(rounding: Rounding) -> Iterator[str]:
     """The floor's parts, what has no part in it, and what is unknown."""
     if floor := rounding.floor:
         parts = f"floor: {'the largest of ' if len(floor.parts) > 1 else ''}{_listed(floor.parts)}"
-        verb = "do" if len(floor.excluded) > 1 else "does"
-        apart = f"; not counted: {_listed(floor.excluded)}, which {verb} not agree in float64 either"
+        verb = "are" if len(floor.excluded) > 1 else "is"
+        apart = f"; not counted: {_listed(floor.excluded)}, which {verb} not known to be rounding"
         idle = "; no axis that may round differs between the cells, so it excuses nothing and only float64 counts"
         yield f"{parts}{apart if floor.excluded else ''}{'' if rounding.plausible else idle}."
+    if rounding.misrounded:
+        yield f"parameters that the coarser load does not round as asked: {', '.join(rounding.misrounded)}."
     if rounding.lacking:
         yield f"could not be measured: {'; '.join(rounding.lacking)}."
 

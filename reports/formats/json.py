@@ -185,6 +185,7 @@ def _rounding(judged: Judgement, comparison: Comparison) -> dict[str, Any]:
         "float64_vanishes": proof.vanishes if proof else None,
         "float64_escaped": dict(proof.escaped) if proof else None,
         "rounding_plausible": found.plausible if found else None,
+        "rounding_misrounded": list(found.misrounded) if found else None,
         "rounding_lacking": list(found.lacking) if found else None,
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matrix.judgement import Judgement, Verdict
-from tests.matrix.builders import LOGITS, looked, moved, tensor
+from tests.matrix.builders import LEFT_PADDED, LOGITS, looked, moved, tensor
 from tests.matrix.judging import Facts, Looks, judged, verdict
 
 FLOOR = 0.1
@@ -153,8 +153,8 @@ def _parting(folder: Path, margins: list[list[str]], by: float = -0.1, **looks: 
 @pytest.mark.parametrize(
     ("margins", "shown", "said"),
     [
-        ([["9.0", "0.39", "9.0"]], "noise", "greedy token 1 differs at a margin of 0.39"),
-        ([["0.0", "0.41", "0.0"]], "drift", "greedy token 1 differs at a margin of 0.41"),
+        ([["9.0", "0.39", "9.0"]], "noise", "the baseline's margin where greedy tokens part is at most 0.39"),
+        ([["0.0", "0.41", "0.0"]], "drift", "the baseline's margin where greedy tokens part is at most 0.41"),
         ([], "drift", ""),
         ([["0.0"]], "drift", ""),
     ],
@@ -253,3 +253,31 @@ def test_a_difference_of_signs_of_zeros_is_said_to_be_one(tmp_path: Path) -> Non
     zero = LOGITS.copy()
     zero[0, 0, 0] = -0.0
     assert judged(tmp_path, {}, {"logits": zero}).summary.startswith("logits differ in nothing but the sign of zeros")
+
+
+@pytest.mark.parametrize("filler", [np.finfo(np.float32).min, -1e4, -np.inf])
+def test_a_column_that_rules_a_token_out_sets_no_scale(tmp_path: Path, filler: float) -> None:
+    plain, other = LOGITS.copy(), moved(-0.5)
+    plain[..., 0] = other[..., 0] = filler
+    for left, shown in ((0.5, "drift"), (0.0, "drift")):
+        exact = plain.astype(np.float64)
+        looks = (
+            looked(tmp_path / f"good{left}", logits=plain, exact={"eager": exact}),
+            looked(tmp_path / f"bad{left}", logits=other, exact={"eager": exact - left * (other != plain)}),
+        )
+        assert judged(tmp_path, {"logits": plain}, {"logits": other}, looks=looks).verdict == shown
+
+
+def test_a_floor_for_two_dtypes_needs_the_kernel_that_was_used_in_float64(tmp_path: Path) -> None:
+    wide = LOGITS.astype(np.float64)
+    good = looked(tmp_path / "good", exact={"sdpa": wide})
+    bad = looked(tmp_path / "bad", logits=moved(-0.25), exact={"eager": wide}, dtype="bfloat16")
+    found = judged(tmp_path, {}, {"logits": moved(-0.25)}, looks=(good, bad), plausible=True)
+    assert found.rounding
+    assert (found.rounding.floor, found.rounding.proof, found.verdict) == (None, None, "drift")
+
+
+def test_masked_differences_beside_a_changed_parameter_are_not_called_zeros(tmp_path: Path) -> None:
+    masked = {"tokens": LEFT_PADDED}
+    other = {**masked, "logits": moved(1, 0, 0, 0), "parameters": [tensor("model.weight", [9.0, 9.0])]}
+    assert judged(tmp_path, masked, other).summary == "model.weight differs; the logits are the same"

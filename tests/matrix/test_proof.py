@@ -178,3 +178,13 @@ def test_at_float64_only_its_resolution_counts(tmp_path: Path) -> None:
 
 def test_a_dtype_that_is_none_of_the_four_counts_as_the_coarsest(tmp_path: Path) -> None:
     assert _prove(tmp_path, WIDE, dtypes="float8_e4m3fn").cut == 2**-22.5
+
+
+def test_logits_that_are_lost_on_both_sides_do_not_reach_for_ever(tmp_path: Path) -> None:
+    lost = LOGITS.copy()
+    lost[0, 1, 2] = np.nan
+    good, bad = (looked(tmp_path / name, logits=lost, exact={"eager": WIDE}) for name in ("good", "bad"))
+    found = prove(good, bad, 5.0)
+    assert found
+    assert found.reach == pytest.approx(LARGEST * 2**-12)
+    assert not found.vanishes

@@ -69,7 +69,7 @@ def test_a_floor_of_zero_is_exceeded(golden: Verdicts, judged: Judgement) -> Non
         (Rounding(plausible=True, floor=FLOOR), ["Floor: the largest of 2 threads 0.0001, sdpa 0.0004."]),
         (
             Rounding(plausible=True, floor=replace(FLOOR, parts={"2 threads": 0.0}, excluded={"sdpa": 0.4})),
-            ["Floor: 2 threads 0; not counted: sdpa 0.4, which does not agree in float64 either."],
+            ["Floor: 2 threads 0; not counted: sdpa 0.4, which is not known to be rounding."],
         ),
         (Rounding(plausible=True, lacking=("sdpa: ValueError: no",)), ["Could not be measured: sdpa: ValueError: no."]),
         (
