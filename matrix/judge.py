@@ -96,7 +96,7 @@ def _torn(bare: Judgement) -> Judgement | None:
 
 def _half(side: Side, repeat: Repeat) -> tuple[Stage | None, str | None, str] | None:
     """Stage, place and how, where one of two loads fails and the other works."""
-    loads = repeat.second is not None and repeat.second.status == "captured"
+    loads = repeat.taken is not None
     if side.captured and repeat.crashed:
         return None, None, f"does not: {repeat.crashed}"
     if side.status == "crashed" and loads:
@@ -125,8 +125,7 @@ def _unrest(side: Side) -> Disagreement | None:
 
 
 def _unstable(judged: Judgement, stage: Stage | None, where: str | None, text: str, *, at_fault: bool) -> Judgement:
-    unstable = replace(judged, verdict="unstable", stage=stage, where=where, summary=text)
-    return replace(unstable, baseline_at_fault=at_fault)
+    return replace(judged, verdict="unstable", stage=stage, where=where, summary=text, baseline_at_fault=at_fault)
 
 
 def _tokens(judged: Judgement, comparison: Comparison) -> Judgement | None:

@@ -135,21 +135,21 @@ def _side(run: Run, report: CellReport, job: Job) -> Side:
     status = outcome.status if outcome else report.status
     reason = outcome.reason if outcome else report.reason
     stage = outcome.stage if outcome else None
-    found, repeat = _found(run, report, job), None
+    taken, repeat = found(run, report, job), None
     if not job.same_ids:
         own = next(again for again in run.plan.repeats if _is_repeat(again, job))
         repeat = _repeat(run, report, own, job)
-    return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=found, repeat=repeat)
+    return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=taken, repeat=repeat)
 
 
-def _found(run: Run, report: CellReport, job: Job) -> Capture | None:
+def found(run: Run, report: CellReport, job: Job) -> Capture | None:
     """The capture of a job, complete or not; what lies in the folder of one that crashed is not what became of it."""
     outcome = report.outcomes.get(job.id)
     return capture.read(run.cell(report.cell.id) / job.id) if outcome and outcome.status in _SEEN else None
 
 
 def _repeat(run: Run, report: CellReport, own: Job, job: Job) -> Repeat | None:
-    first, second = _found(run, report, replace(own, take="main")), _found(run, report, own)
+    first, second = found(run, report, replace(own, take="main")), found(run, report, own)
     outcome = report.outcomes.get(own.id)
     crashed = (outcome.reason or outcome.status) if outcome and outcome.status == "crashed" else None
     if second is None and crashed is None:

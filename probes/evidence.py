@@ -27,9 +27,10 @@ def capture(job, record):
     with record.step("logits"), torch.no_grad():
         record.tensors["logits"] = hf.main_output(model(**inputs))
     for threads in THREADS:
+        name = f"{threads} thread{'s' * (threads > 1)}"
         if threads != job["variant"]["threads"]:
-            with attempt(record, f"{threads} thread{'s' * (threads > 1)}"), several(threads):
-                keep(record, f"{threads} thread{'s' * (threads > 1)}", hf.main_output(model(**inputs)))
+            with attempt(record, name), several(threads):
+                keep(record, name, hf.main_output(model(**inputs)))
     with attempt(record, f"{used} in float64"):
         if job["through"]:
             record.facts["misrounded"] = round_through(model, job)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrix import capture
 from matrix.capture import Capture
 from matrix.outcome import Outcome
 from matrix.plan import Job
-from matrix.verdicts import CellReport, Verdicts
+from matrix.verdicts import CellReport, Verdicts, found
 
 REPEAT = "@repeat"
 
@@ -17,8 +16,8 @@ def of(verdicts: Verdicts, job: Job) -> dict[str, Capture]:
     """Every cell's capture of one job by the cell's id, complete or not; the baseline's first."""
     if not verdicts.judgements:
         return _alone(verdicts, job)
-    found = [judged for judged in verdicts.judgements if judged.job.id == job.id]
-    sides = [*(judged.baseline for judged in found), *(judged.candidate for judged in found)]
+    about = [judged for judged in verdicts.judgements if judged.job.id == job.id]
+    sides = [*(judged.baseline for judged in about), *(judged.candidate for judged in about)]
     return {side.cell.id: side.capture for side in sides if side.capture}
 
 
@@ -50,8 +49,5 @@ def repeated(verdicts: Verdicts) -> list[str]:
 def _alone(verdicts: Verdicts, job: Job) -> dict[str, Capture]:
     """The baseline's capture, which no judgement holds where there is nothing to judge."""
     report = baseline(verdicts)
-    outcome = report.outcomes.get(job.id)
-    # whatever lies in the folder of a job that crashed is not what became of it
-    seen = outcome is not None and outcome.status in {"captured", "probe_failed"}
-    found = capture.read(verdicts.run.cell(report.cell.id) / job.id) if seen else None
-    return {report.cell.id: found} if found else {}
+    taken = found(verdicts.run, report, job)
+    return {report.cell.id: taken} if taken else {}
