@@ -153,8 +153,8 @@ def read(folder: Path) -> Capture | None:
         attention=content.get("attention", {}).get("implementation"),
         config=content.get("config", {}),
         tokens=_tokens(content.get("tokens")),
-        parameters=_states(content.get("parameters", ())),
-        buffers=_states(content.get("buffers", ())),
+        parameters=states(content.get("parameters", ())),
+        buffers=states(content.get("buffers", ())),
         outputs=content.get("tensors", {}),
         generated=_rows(content.get("generated", ())),
         margins=tuple(tuple(map(float, row)) for row in content.get("margins", ())),
@@ -180,7 +180,8 @@ def _tokens(lists: Mapping[str, Any] | None) -> Tokens | None:
     return Tokens(input_ids=rows.pop("input_ids"), attention_mask=rows.pop("attention_mask", ()), further=rows)
 
 
-def _states(entries: Any) -> tuple[TensorState, ...]:  # noqa: ANN401 - straight from JSON
+def states(entries: Any) -> tuple[TensorState, ...]:  # noqa: ANN401 - straight from JSON
+    """Parameters or buffers as a response describes them."""
     return tuple(
         TensorState(**{**entry, "shape": tuple(entry["shape"]), "head": tuple(entry["head"])}) for entry in entries
     )

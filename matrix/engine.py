@@ -37,16 +37,20 @@ class Work:
     """A plan with everything it needs to start.
 
     Attributes:
+        spec: What is asked for, with every input filled in.
         plan: Cells and jobs.
         sources: Case name → its checkpoint and tokenizer.
         locks: Cell id → its lock, or why there is none.
         state: Where captures go.
+        options: How to run: cells at a time, and whether earlier captures count.
     """
 
+    spec: Spec
     plan: Plan
     sources: Mapping[str, tuple[Source, Source]]
     locks: Mapping[str, Lock | EnvironmentFailure]
     state: State
+    options: Options
 
     def tasks(self, cell: Cell, jobs: Sequence[Job]) -> list[Task]:
         """What one cell is to capture; nothing when its environment cannot be resolved."""
@@ -65,23 +69,20 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
     if options.jobs is not None and options.jobs < 1:
         raise SpecError("--jobs is not a number of cells", given=options.jobs, allowed="1 or more")
     asked = command_line.apply(options, specs.read(options.spec))
-    spec, sources = resolve(asked, Resolver(state.create(), options.spec.resolve().parent))
-    if len(plan(spec).cells) == 1 and not options.cell and not any(pairs(spec, plan(spec))):
+    work = prepare(asked, options, state)
+    if len(work.plan.cells) == 1 and not options.cell and not any(pairs(work.spec, work.plan)):
         raise SpecError(
             "one cell alone has nothing to be compared with",
-            given=plan(spec).baseline.id,
+            given=work.plan.baseline.id,
             next_step="give at least two values of one axis, oldest first, or compare variants with --within",
         )
-    work = Work(plan=plan(spec), sources=sources, locks=lock(plan(spec).cells, state), state=state)
-    tasks = {cell: work.tasks(cell, (*work.plan.jobs, *work.plan.repeats)) for cell in work.plan.cells}
-    keys = {cell.id: [task.key for task in todo] for cell, todo in tasks.items()}
-    if not options.fresh and (same := runs.unchanged(state, spec, keys, options.run_id)):
+    work = with_locks(work, work.plan.cells)
+    keys = {cell.id: [task.key for task in work.tasks(cell, work.plan.loads)] for cell in work.plan.cells}
+    if not options.fresh and (same := runs.unchanged(state.runs, work.spec, keys, options.run_id)):
         return same
-    run = runs.finished(runs.new(state, spec, arguments, options.run_id), None)
+    run = runs.finished(runs.new(state.runs, work.spec, "matrix", arguments, options.run_id), None)
     run.write()
-    outcomes = capture(run, work, tasks, options)
-    outcomes += capture(run, work, _same_ids(run, work), options, again=True)
-    outcomes += capture(run, work, _evidence(run, work), options, again=True)
+    outcomes = complete(run, work, work.plan.cells)
     if not any(done.status == "captured" and done.is_main for done in outcomes):
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
@@ -91,6 +92,35 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
     run = runs.finished(run, keys if settled else None)
     run.write()
     return run
+
+
+def prepare(spec: Spec, options: Options, state: State) -> Work:
+    """Find every checkpoint and lay out the plan; nothing is built yet.
+
+    Raises:
+        MatrixError: For a spec that selects nothing, or a checkpoint that is missing.
+    """
+    spec, sources = resolve(spec, Resolver(state.create(), options.spec.resolve().parent))
+    return Work(spec=spec, plan=plan(spec), sources=sources, locks={}, state=state, options=options)
+
+
+def with_locks(work: Work, cells: Sequence[Cell]) -> Work:
+    """The same work with these cells' environments resolved too."""
+    return replace(work, locks={**work.locks, **lock(cells, work.state)})
+
+
+def complete(run: Run, work: Work, cells: Sequence[Cell], jobs: Sequence[Job] | None = None) -> list[Outcome]:
+    """Take all that a comparison of these cells with the baseline may ask for: first what is compared, then closer.
+
+    Args:
+        run: Where the captures are shown.
+        work: With these cells' and the baseline's locks.
+        cells: The cells to capture.
+        jobs: What each cell loads; every job and repeat of the plan when None.
+    """
+    outcomes = capture(run, work, dict.fromkeys(cells, jobs or work.plan.loads))
+    outcomes += capture(run, work, _same_ids(run, work, cells), again=True)
+    return outcomes + capture(run, work, _evidence(run, cells), again=True)
 
 
 def resolve(spec: Spec, resolver: Resolver) -> tuple[Spec, dict[str, tuple[Source, Source]]]:
@@ -128,19 +158,17 @@ def discard(tasks: Iterable[Sequence[Task]]) -> None:
         shutil.rmtree(task.content["folder"], ignore_errors=True)
 
 
-def capture(
-    run: Run, work: Work, tasks: Mapping[Cell, Sequence[Task]], options: Options, *, again: bool = False
-) -> list[Outcome]:
+def capture(run: Run, work: Work, jobs: Mapping[Cell, Sequence[Job]], *, again: bool = False) -> list[Outcome]:
     """Take what is not yet taken; every cell ends with a cell.json that says what became of it.
 
     Args:
         run: Where the captures are shown.
         work: The plan and its locks.
-        tasks: What each cell is to capture.
-        options: How many cells at a time, and whether earlier captures count.
+        jobs: What each cell is to capture.
         again: Whether the cells' earlier outcomes in this run stay.
     """
-    if options.fresh:
+    tasks = {cell: work.tasks(cell, todo) for cell, todo in jobs.items()}
+    if work.options.fresh:
         discard(tasks.values())
     waiting = []
     for cell, todo in tasks.items():
@@ -149,7 +177,7 @@ def capture(
             outcome.write_failure(folder, cell, "env_failed", str(found))
         elif not outcome.ask(folder, cell, found, todo, outcome.read(folder) if again else ()):
             waiting.append(cell)
-    sessions.drive(run, waiting, options.jobs or default_jobs(work))
+    sessions.drive(run, waiting, work.options.jobs or default_jobs(work))
     return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
 
 
@@ -160,25 +188,24 @@ def default_jobs(work: Work) -> int:
     return max(1, min(this_machine().cores, fitting))
 
 
-def _same_ids(run: Run, work: Work) -> dict[Cell, list[Task]]:
+def _same_ids(run: Run, work: Work, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:
     """Where a cell's tokenizer made other ids than the baseline's: the same cases again, with the baseline's ids."""
-    again: dict[Cell, list[Task]] = {}
+    again: dict[Cell, list[Job]] = {}
     for job in work.plan.jobs:
         baseline = read_tokens(run.cell(work.plan.baseline.id) / job.id) if job.case.text else None
-        for cell in work.plan.cells if baseline else ():
+        for cell in cells if baseline else ():
             tokens = read_tokens(run.cell(cell.id) / job.id)
             if baseline and tokens and tokens != baseline:
-                same = request.same_ids(job, baseline.lists)
-                again.setdefault(cell, []).extend(work.tasks(cell, [same]))
+                again.setdefault(cell, []).append(request.same_ids(job, baseline.lists))
     return again
 
 
-def _evidence(run: Run, work: Work) -> dict[Cell, list[Task]]:
+def _evidence(run: Run, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:
     """Where bits differ, or parameters come and go: a closer look in both cells."""
     # reading logits needs numpy, which a run that finds nothing new does without
     from matrix import evidence  # noqa: PLC0415
 
-    return {cell: work.tasks(cell, jobs) for cell, jobs in evidence.wanted(run).items()}
+    return evidence.wanted(run, cells)
 
 
 def _failures(work: Work) -> list[EnvironmentFailure]:

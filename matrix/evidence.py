@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,8 +64,12 @@ def read(folder: Path) -> Evidence | None:
     return Evidence(capture=taken, misrounded=misrounded, **{name: content[name] for name in names})
 
 
-def wanted(run: Run) -> dict[Cell, list[Job]]:
-    """What each cell must look at again: both sides of every pair whose bits differ, or whose parameters' names do.
+def wanted(run: Run, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:
+    """What must be looked at again: both sides of every pair whose bits differ, or whose parameters' names do.
+
+    Args:
+        run: The run.
+        cells: The candidates of the pairs.
 
     Raises:
         CaptureError: When a capture is torn.
@@ -73,7 +77,7 @@ def wanted(run: Run) -> dict[Cell, list[Job]]:
     # pairs come job by job: a few captures are enough to read each once, and a run may have many
     read_once = functools.lru_cache(maxsize=4)(lambda cell, job: capture.read(run.cell(cell) / job))
     jobs: dict[Cell, dict[str, Job]] = {}
-    for pair in pairs(run.spec, run.plan):
+    for pair in (pair for pair in pairs(run.spec, run.plan) if pair.cell in cells):
         good = read_once(pair.baseline.id, pair.reference.id)
         again = read_once(pair.cell.id, replace(pair.job, same_ids=True).id) if pair.within is None else None
         bad = again or read_once(pair.cell.id, pair.job.id)

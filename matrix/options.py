@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 every verdict is identical, noise or known; 1 something else was found; 2 the request is"
         " wrong; 3 no usable capture at all.",
     )
-    for add in (_what_to_run, _the_matrix, _own_checkpoints, _how_to_run):
+    for add in (_what_to_run, _the_matrix, add_own_checkpoints, add_how_to_run):
         add(parser)
     return parser
 
@@ -198,14 +198,7 @@ def _the_matrix(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="the cell that the others are compared with, or one of its values, such as transformers-4.57.6",
     )
-    axes.add_argument(
-        "--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64, default"
-    )
-    axes.add_argument(
-        "--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses"
-    )
-    axes.add_argument("--device", nargs="+", default=(), metavar="D", help="cpu, cuda, cuda:1, …")
-    axes.add_argument("--threads", nargs="+", type=int, default=(), metavar="N", help="intra-op threads of torch")
+    add_variants(axes)
     axes.add_argument(
         "--within",
         nargs="+",
@@ -224,7 +217,20 @@ def _the_matrix(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _own_checkpoints(parser: argparse.ArgumentParser) -> None:
+def add_variants(parser: argparse._ActionsContainer) -> None:
+    """The options inside a cell."""
+    parser.add_argument(
+        "--dtype", nargs="+", default=(), metavar="D", help="float32, bfloat16, float16, float64, default"
+    )
+    parser.add_argument(
+        "--attention", nargs="+", default=(), metavar="A", help="eager, sdpa, … or default: what each release chooses"
+    )
+    parser.add_argument("--device", nargs="+", default=(), metavar="D", help="cpu, cuda, cuda:1, …")
+    parser.add_argument("--threads", nargs="+", type=int, default=(), metavar="N", help="intra-op threads of torch")
+
+
+def add_own_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """What belongs to a checkpoint that no spec describes."""
     own = parser.add_argument_group("for checkpoints given on the command line")
     own.add_argument(
         "--trust-remote-code",
@@ -246,7 +252,8 @@ def _own_checkpoints(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
 
 
-def _how_to_run(parser: argparse.ArgumentParser) -> None:
+def add_how_to_run(parser: argparse.ArgumentParser) -> None:
+    """How many cells at a time, and what counts as done."""
     how = parser.add_argument_group("how to run")
     how.add_argument(
         "--jobs", type=int, metavar="N", help="cells at a time (default: what the cores and the memory allow)"

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from matrix.cell import Cell, CellStatus
 from matrix.environment import Lock
 from matrix.files import link_tree, read_json, write_json
+from matrix.plan import Take
 from matrix.request import SCHEMA, Task
 
 REQUEST = "request.json"
@@ -28,7 +29,7 @@ _BEST_FIRST: tuple[CellStatus, ...] = (
 """A cell is what the best of its tasks is: one capture makes it worth a column."""
 
 
-_BESIDE = ("@repeat", "@evidence")
+_BESIDE = tuple(f"@{take}" for take in get_args(Take) if take != "main")
 """What the ids of captures hold that are taken beside those that are compared (`Job.id`)."""
 
 

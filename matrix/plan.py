@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from matrix.case import Case, Variant
 from matrix.cell import Cell
@@ -24,7 +26,7 @@ IMPLIED_REQUIREMENTS = {
 """What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
 
 
-Take = Literal["main", "repeat", "evidence"]
+Take = Literal["main", "repeat", "evidence", "anatomy", "trace", "swap", "shrink"]
 
 SAME_IDS = "@baseline-ids"
 """Marks the capture of a text case that was given the baseline's ids."""
@@ -37,9 +39,12 @@ class Job:
     Attributes:
         case: With all its inputs filled in.
         variant: The options inside the cell.
-        take: `repeat` is loaded once more, in a process of its own; `evidence` is a closer look at where bits differ.
+        take: `repeat` is loaded once more, in a process of its own; `evidence` is a closer look at where bits differ;
+            the others are what `explain` asks for, each the name of a probe.
         same_ids: Whether the case's text was replaced by the ids that the baseline's tokenizer made of it.
         through: Of evidence, the coarser variant whose rounded parameters are taken.
+        ask: What else the probe is asked, as JSON values.
+        captures: Role → key of an earlier capture that the probe reads.
     """
 
     case: Case
@@ -47,6 +52,8 @@ class Job:
     take: Take = "main"
     same_ids: bool = False
     through: Variant | None = None
+    ask: Mapping[str, Any] = field(default_factory=dict)
+    captures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -54,6 +61,7 @@ class Job:
         marks = [SAME_IDS] if self.same_ids else []
         marks += [f"@{self.take}"] if self.take != "main" else []
         marks += [f"@through-{self.through.id}"] if self.through else []
+        marks += [f"-{_short([self.ask, self.captures])}"] if self.ask or self.captures else []
         return f"{self.case.name}/{self.variant.id}{''.join(marks)}"
 
 
@@ -82,6 +90,11 @@ class Plan:
     baseline: Cell
 
     @property
+    def loads(self) -> tuple[Job, ...]:
+        """Everything that every cell loads: the jobs, and what repeats them."""
+        return (*self.jobs, *self.repeats)
+
+    @property
     def repeats(self) -> tuple[Job, ...]:
         """What every cell loads once more: each case once per dtype and device, under its first other options."""
         first: dict[tuple[str, str, str], Job] = {}
@@ -108,6 +121,11 @@ def plan(spec: Spec) -> Plan:
         raise SpecError("every cell is excluded", given=f"{len(cells)} cells", next_step="loosen [[exclude]]")
     baseline = _baseline(spec, kept)
     return Plan(cells=_chosen(spec, kept, baseline), skipped=skipped, jobs=_jobs(spec), baseline=baseline)
+
+
+def _short(asked: object) -> str:
+    """Tells apart what one probe is asked in one run."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def shard(cases: tuple[Case, ...], index: int, count: int) -> tuple[Case, ...]:

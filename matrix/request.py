@@ -24,14 +24,14 @@ from matrix.state import ROOT, State
 SCHEMA = 1
 PROBES = ROOT / "probes"
 HARNESS = PROBES / "harness.py"
-PROBE: Mapping[Take, str] = {"main": "model", "repeat": "model", "evidence": "evidence"}
-"""Which probe takes what: the name of its file."""
+PROBE: Mapping[Take, str] = {"main": "model", "repeat": "model"}
+"""Which probe takes what: the name of its file, where that is not the take's own."""
 
 INHERITED = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """Variables of the person's environment that reach a probe and can change its bits."""
 
-_EVIDENCE_LOADS = 4
-"""How many times evidence loads the model at most."""
+_LOADS: Mapping[Take, int] = {"evidence": 4, "anatomy": 4, "trace": 4, "swap": 8, "shrink": 8}
+"""How many times as long as a plain capture a take may last: about as often as it loads or runs the model."""
 
 DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
 """The prompt of a case that gives no input and has a tokenizer."""
@@ -74,17 +74,19 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
     checkpoint, tokenizer = sources
     content: dict[str, Any] = {
         "id": job.id,
-        "probe": PROBE[job.take],
+        "probe": PROBE.get(job.take, job.take),
         "take": job.take,
         "through": asdict(job.through) if job.through else None,
-        "timeout": job.case.timeout * (_EVIDENCE_LOADS if job.take == "evidence" else 1),
+        "timeout": job.case.timeout * _LOADS.get(job.take, 1),
+        "ask": dict(job.ask),
+        "captures": {role: str(state.captures / key) for role, key in job.captures.items()},
         "code": _code(checkpoint, tokenizer) if job.case.trust_remote_code else None,
         "case": _case(job.case),
         "variant": asdict(job.variant),
         "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
         "tokenizer": {"folder": str(tokenizer.folder), "file": tokenizer.file},
     }
-    key = _key(cell, content, lock, [checkpoint.digest, tokenizer.digest])
+    key = _key(cell, content, lock, [checkpoint.digest, tokenizer.digest, *job.captures.values()])
     return Task(job=job, id=job.id, key=key, content={**content, "key": key, "folder": str(state.captures / key)})
 
 
@@ -123,7 +125,7 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
     """What decides a capture's bits: environment, probe, bytes, inputs, options and machine; never names or paths."""
     python = cell.python or sys.version
     variables = {**{name: os.environ.get(name) for name in INHERITED}, **cell.environ}
-    options = [content[part] for part in ("case", "variant", "take", "through")]
+    options = [content[part] for part in ("case", "variant", "take", "through", "ask")]
     files = [content["checkpoint"]["file"], content["tokenizer"]["file"]]
     parts = [
         SCHEMA,

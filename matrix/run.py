@@ -20,7 +20,7 @@ from matrix.files import read_json, write_json
 from matrix.machine import this_machine
 from matrix.plan import Plan, plan
 from matrix.spec import Spec
-from matrix.state import ROOT, State
+from matrix.state import ROOT
 
 SCHEMA = 1
 
@@ -82,8 +82,15 @@ class Run:
         write_json(self.folder / "run.json", content)
 
 
-def new(state: State, spec: Spec, arguments: Sequence[str], run_id: str | None = None) -> Run:
+def new(home: Path, spec: Spec, session: str, arguments: Sequence[str], run_id: str | None = None) -> Run:
     """A run to be started, or the one of that id to be continued.
+
+    Args:
+        home: The folder of all runs of its kind.
+        spec: What it is to do.
+        session: The nox session that asks for it.
+        arguments: Its command line.
+        run_id: Its name; made of the time when None.
 
     Raises:
         SpecError: When the id is no file name, or belongs to a run of another spec.
@@ -92,13 +99,13 @@ def new(state: State, spec: Spec, arguments: Sequence[str], run_id: str | None =
         raise SpecError("--run-id is no name for a run", given=run_id, allowed="letters, digits, . - _, and not latest")
     now = datetime.now(timezone.utc)
     # to the millisecond, and with the process: two runs may be started at once
-    folder = state.runs / (run_id or f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}{os.getpid() % 1000:03d}")
+    folder = home / (run_id or f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}{os.getpid() % 1000:03d}")
     if (folder / "run.json").exists():
         existing = read(folder)
         if existing.spec.sha256 != spec.sha256:
             raise SpecError("--run-id belongs to a run of another spec", given=run_id, next_step="choose another id")
         return existing
-    command = shlex.join(["nox", "-s", "matrix", *(["--", *arguments] if arguments else [])])
+    command = shlex.join(["nox", "-s", session, *(["--", *arguments] if arguments else [])])
     started = now.isoformat(timespec="seconds")
     return Run(folder=folder, spec=spec, started=started, command=command, host=asdict(this_machine()))
 
@@ -117,26 +124,26 @@ def read(folder: Path) -> Run:
         raise CaptureError("a run.json lacks a key", given=f"{folder}: {error}", next_step="delete that run") from None
 
 
-def find(state: State, name: str | None) -> Run:
+def find(home: Path, name: str | None) -> Run:
     """The run of that id (or path), or the newest one.
 
     Raises:
         CaptureError: When there is no such run.
     """
-    runs = sorted(state.runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
+    runs = sorted(home.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
     if name is None and runs:
         return read(runs[-1].parent)
-    for folder in [state.runs / name, Path(name)] if name else []:
+    for folder in [home / name, Path(name)] if name else []:
         if (folder / "run.json").exists():
             return read(folder)
     known = ", ".join(path.parent.name for path in runs[-5:]) or "no run yet"
     raise CaptureError("there is no such run", given=name, allowed=known, next_step="nox -s matrix makes one")
 
 
-def unchanged(state: State, spec: Spec, keys: Mapping[str, Sequence[str]], run_id: str | None) -> Run | None:
+def unchanged(home: Path, spec: Spec, keys: Mapping[str, Sequence[str]], run_id: str | None) -> Run | None:
     """The newest finished run (or the one of that id) whose report would be the same as one made now."""
     try:
-        last = find(state, run_id)
+        last = find(home, run_id)
     except CaptureError:
         return None
     return last if last.digest == _digest(spec, keys) else None

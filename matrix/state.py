@@ -21,6 +21,11 @@ class State:
         return self.folder / "runs"
 
     @property
+    def searches(self) -> Path:
+        """One folder per run of `explain` and `bisect`."""
+        return self.folder / "searches"
+
+    @property
     def captures(self) -> Path:
         """Every capture taken on this machine, by key; runs show them through links."""
         return self.folder / "captures"

@@ -35,9 +35,11 @@ class Record:
         tensors: Tensors by name, on any device, in any dtype.
         stage: The stage that runs, for the error message when it fails.
         cost: Per stage, `seconds` and `peak_bytes` (resident memory at its highest).
+        folder: Where a probe may write further files of its capture, such as tensors that would not fit into memory.
     """
 
-    def __init__(self, announce):
+    def __init__(self, announce, folder):
+        self.folder = folder
         self.facts = {}
         self.tensors = {}
         self.stage = "load"
@@ -134,7 +136,6 @@ def run(job, probe, environment, events):
     """Run one job and write its capture; an error of the model is data, not a failure of the harness."""
     import torch
 
-    record = Record(lambda stage: send(events, event="stage", job=job["id"], stage=stage))
     torch.set_num_threads(job["variant"]["threads"])
     environment = {
         **environment,
@@ -143,40 +144,48 @@ def run(job, probe, environment, events):
     }
     torch.manual_seed(0)
     response = {"schema": SCHEMA, "key": job["key"], "job": job["id"], "status": "captured", "environment": environment}
-    try:
-        probe.capture(job, record)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises is the finding
-        response.update(status="probe_failed", failed_stage=record.stage, error=describe_error(error))
-    response.update(record.facts, cost=record.cost, warnings=record.warnings[:WARNING_LIMIT])
-    write(job["folder"], response, record.tensors)
+    with new_folder(job["folder"]) as scratch:
+        record = Record(lambda stage: send(events, event="stage", job=job["id"], stage=stage), scratch)
+        try:
+            probe.capture(job, record)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises is the finding
+            response.update(status="probe_failed", failed_stage=record.stage, error=describe_error(error))
+        response.update(record.facts, cost=record.cost, warnings=record.warnings[:WARNING_LIMIT])
+        write(scratch, response, record.tensors)
 
 
-def write(folder, response, tensors):
-    """Write response.json, with what is said of the tensors, and tensors.safetensors into `folder` in one step."""
-    import torch
-    from safetensors.torch import save_file
-
+@contextlib.contextmanager
+def new_folder(folder):
+    """A temporary folder that becomes `folder` in one step when the block ends well."""
     parent = os.path.dirname(folder)
     os.makedirs(parent, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=parent, prefix="." + os.path.basename(folder) + ".")
     try:
-        described, stored = {}, {}
-        for name, tensor in tensors.items():
-            described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
-            described[name]["finite"] = int(torch.isfinite(tensor).sum())
-            # readers without torch know no bfloat16 or float8; float32 holds their values exactly
-            narrow = tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16)
-            whole = tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype)
-            stored[name] = whole.clone(memory_format=torch.contiguous_format)
-        response["tensors"] = described
-        save_file(stored, os.path.join(scratch, "tensors.safetensors"))
-        with open(os.path.join(scratch, "response.json"), "w", encoding="utf-8") as file:
-            json.dump(response, file, indent=1, default=str)
+        yield scratch
         os.chmod(scratch, 0o755)  # noqa: S103 - as an ordinary folder; mkdtemp makes private ones
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write(folder, response, tensors):
+    """Write response.json, with what is said of the tensors, and tensors.safetensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    described, stored = {}, {}
+    for name, tensor in tensors.items():
+        described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
+        described[name]["finite"] = int(torch.isfinite(tensor).sum())
+        # readers without torch know no bfloat16 or float8; float32 holds their values exactly
+        narrow = tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16)
+        whole = tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype)
+        stored[name] = whole.clone(memory_format=torch.contiguous_format)
+    response["tensors"] = described
+    save_file(stored, os.path.join(folder, "tensors.safetensors"))
+    with open(os.path.join(folder, "response.json"), "w", encoding="utf-8") as file:
+        json.dump(response, file, indent=1, default=str)
 
 
 def sha256(tensor):

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str], *, state: State | None = None, out: Path = st
     asked = _parser().parse_args(arguments)
     wanted = sorted({*(asked.format or formats.names()), TERMINAL})
     try:
-        run = runs.find(state or State(), asked.run)
+        run = runs.find((state or State()).runs, asked.run)
         folder = out / run.id
         if summary := store.remembered(folder, run, wanted):
             store.point(folder)

@@ -220,7 +220,7 @@ class RunFolder:
     """
 
     def __init__(self, folder: Path, spec: Spec) -> None:
-        self.run: Run = runs.new(State(folder=folder), spec, [], "a-run")
+        self.run: Run = runs.new(State(folder=folder).runs, spec, "matrix", [], "a-run")
         self.run.write()
         self._outcomes: dict[str, list[Outcome]] = {}
 

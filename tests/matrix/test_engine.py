@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from matrix.engine import Work
 from matrix.environment import Lock
 from matrix.errors import EXIT_NO_CAPTURE, CheckpointError, EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import this_machine
+from matrix.options import Options
 from matrix.plan import Take
 from matrix.run import Run
 from matrix.sources import Resolver, Source
@@ -52,9 +54,10 @@ class Project:
         asked = options.apply(options.parse(["--spec", str(self.folder / "spec.toml")]), _read(self.folder))
         spec, sources = engine.resolve(asked, Resolver(self.state, self.folder))
         laid = plan.plan(spec)
-        work = Work(plan=laid, sources=sources, locks=engine.lock(laid.cells, self.state), state=self.state)
+        locks = engine.lock(laid.cells, self.state)
+        work = Work(spec=spec, plan=laid, sources=sources, locks=locks, state=self.state, options=Options())
         for cell in laid.cells:
-            for task in work.tasks(cell, (*laid.jobs, *laid.repeats)):
+            for task in work.tasks(cell, laid.loads):
                 folder = Path(task.content["folder"])
                 if task.job.take in failing:
                     write_failed_capture(folder, transient=transient)
@@ -181,13 +184,16 @@ def test_resolving_fills_in_the_inputs_of_cases_that_name_none(state: State, tmp
 
 def _work(state: State, size: int, *, locked: bool = True) -> Work:
     source = Source(folder=Path("model"), file=None, digest="bytes", bytes=size, has_tokenizer=False)
-    made = plan.plan(small_spec())
+    spec = small_spec()
+    made = plan.plan(spec)
     lock = Lock(path=Path("lock"), digest="lock") if locked else EnvironmentFailure("no")
     return Work(
+        spec=spec,
         plan=made,
         sources={"tiny": (source, source)},
         locks=dict.fromkeys([c.id for c in made.cells], lock),
         state=state,
+        options=Options(),
     )
 
 
@@ -211,22 +217,21 @@ def test_discarded_captures_are_gone(state: State) -> None:
 
 def test_cells_whose_tokenizer_made_other_ids_are_asked_again_with_the_baselines(state: State) -> None:
     spec = small_spec(case=[{"name": "tiny", "checkpoint": "tiny", "text": ["hello"]}])
-    run = runs.new(state, spec, [])
-    made = _work(state, 1)
-    work = Work(plan=plan.plan(spec), sources=made.sources, locks=made.locks, state=state)
+    run = runs.new(state.runs, spec, "matrix", [])
+    work = replace(_work(state, 1), spec=spec, plan=plan.plan(spec))
     for cell, ids in zip(work.plan.cells, ([[5, 6, 7]], [[5, 6, 7]], [[9, 6, 7]]), strict=True):
         write_capture(run.cell(cell.id) / "tiny/float32-eager", tokens={**IDS, "input_ids": ids})
-    again = engine._same_ids(run, work)
+    again = engine._same_ids(run, work, work.plan.cells)
     assert [cell.axes["transformers"] for cell in again] == ["3.0"]
-    (task,) = again[work.plan.cells[2]]
-    assert (task.id, task.job.case.input_ids) == ("tiny/float32-eager@baseline-ids", ((5, 6, 7),))
+    (job,) = again[work.plan.cells[2]]
+    assert (job.id, job.case.input_ids) == ("tiny/float32-eager@baseline-ids", ((5, 6, 7),))
 
 
 def test_cells_whose_bits_differ_are_asked_for_a_closer_look_and_so_is_the_baseline(state: State) -> None:
-    run, work = runs.new(state, small_spec(), []), _work(state, 1)
+    run, work = runs.new(state.runs, small_spec(), "matrix", []), _work(state, 1)
     for cell, by in zip(work.plan.cells, (0, 0, 1), strict=True):
         write_capture(run.cell(cell.id) / "tiny/float32-eager", logits=moved(by))
-    asked = engine._evidence(run, work)
-    shown = {cell.axes["transformers"]: [task.content["probe"] for task in tasks] for cell, tasks in asked.items()}
+    asked = engine._evidence(run, work.plan.cells)
+    shown = {cell.axes["transformers"]: [job.take for job in jobs] for cell, jobs in asked.items()}
     assert shown == {"1.0": ["evidence"], "3.0": ["evidence"]}
-    assert [task.id for tasks in asked.values() for task in tasks] == ["tiny/float32-eager@evidence"] * 2
+    assert [job.id for jobs in asked.values() for job in jobs] == ["tiny/float32-eager@evidence"] * 2

@@ -36,7 +36,8 @@ def _folder(path: Path, **changes: Any) -> RunFolder:  # noqa: ANN401 - what a s
 
 
 def _jobs(folder: RunFolder) -> dict[str, list[Job]]:
-    return {cell.axes["transformers"]: jobs for cell, jobs in evidence.wanted(folder.run).items()}
+    asked = evidence.wanted(folder.run, folder.run.plan.cells)
+    return {cell.axes["transformers"]: jobs for cell, jobs in asked.items()}
 
 
 def _wanted(folder: RunFolder) -> dict[str, list[str]]:

@@ -19,14 +19,14 @@ KEYS = {"transformers-1.0_torch-9.0": ["a"]}
 
 
 def _written(state: State, run_id: str) -> Run:
-    run = runs.new(state, small_spec(), ["--run-id", run_id], run_id)
+    run = runs.new(state.runs, small_spec(), "matrix", ["--run-id", run_id], run_id)
     run.write()
     return run
 
 
 def test_a_run_comes_back_as_written(state: State) -> None:
     case = {"name": "x", "checkpoint": "x", "inputs": {"pixels": {"shape": [1, 3], "seed": 0}, "ids": [[1]]}}
-    made = runs.finished(runs.new(state, small_spec(case=[case]), ["--text", "a b"], None), KEYS)
+    made = runs.finished(runs.new(state.runs, small_spec(case=[case]), "matrix", ["--text", "a b"], None), KEYS)
     made.write()
     read = runs.read(made.folder)
     assert (read.spec.sha256, read.plan) == (made.spec.sha256, made.plan)
@@ -44,33 +44,33 @@ def test_run_json_says_what_the_run_is(state: State) -> None:
 @pytest.mark.parametrize("run_id", ["../up", "a/b", ".hidden", "a b", "latest"])
 def test_an_id_that_is_no_name_for_a_run_is_refused(state: State, run_id: str) -> None:
     with pytest.raises(SpecError, match="--run-id is no name for a run"):
-        runs.new(state, small_spec(), [], run_id)
+        runs.new(state.runs, small_spec(), "matrix", [], run_id)
 
 
 def test_an_id_that_exists_is_continued_if_the_spec_is_the_same(state: State) -> None:
     first = _written(state, "mine")
-    assert runs.new(state, small_spec(), ["other", "words"], "mine") == first
+    assert runs.new(state.runs, small_spec(), "matrix", ["other", "words"], "mine") == first
     with pytest.raises(SpecError, match="belongs to a run of another spec"):
-        runs.new(state, small_spec(schema=1, requirements=["einops"]), [], "mine")
+        runs.new(state.runs, small_spec(schema=1, requirements=["einops"]), "matrix", [], "mine")
 
 
 def test_the_newest_run_is_found_without_a_name(state: State) -> None:
     _written(state, "b")
     os.utime(_written(state, "a").folder / "run.json", (0, 0))
-    assert runs.find(state, None).id == "b"
+    assert runs.find(state.runs, None).id == "b"
 
 
 def test_a_run_is_found_by_id_or_path(state: State) -> None:
     made = _written(state, "mine")
-    assert runs.find(state, "mine") == runs.find(state, str(made.folder)) == made
+    assert runs.find(state.runs, "mine") == runs.find(state.runs, str(made.folder)) == made
 
 
 def test_a_run_that_does_not_exist_is_refused_with_those_that_do(state: State) -> None:
     with pytest.raises(CaptureError, match=r"no such run\n.*no run yet\n.*nox -s matrix makes one"):
-        runs.find(state, None)
+        runs.find(state.runs, None)
     _written(state, "mine")
     with pytest.raises(CaptureError, match=r"no such run\n.*given:   yours\n.*allowed: mine"):
-        runs.find(state, "yours")
+        runs.find(state.runs, "yours")
 
 
 def test_a_run_of_a_newer_version_is_refused(state: State) -> None:
@@ -85,18 +85,18 @@ def test_a_finished_run_is_unchanged_while_spec_keys_and_code_are(
 ) -> None:
     run = runs.finished(_written(state, "mine"), KEYS)
     run.write()
-    assert runs.unchanged(state, small_spec(), KEYS, None) == run
-    assert runs.unchanged(state, small_spec(), KEYS, "mine") == run
-    assert runs.unchanged(state, small_spec(), KEYS, "yours") is None
-    assert runs.unchanged(state, small_spec(requirements=["einops"]), KEYS, None) is None
-    assert runs.unchanged(state, small_spec(), {**KEYS, "more": ["b"]}, None) is None
+    assert runs.unchanged(state.runs, small_spec(), KEYS, None) == run
+    assert runs.unchanged(state.runs, small_spec(), KEYS, "mine") == run
+    assert runs.unchanged(state.runs, small_spec(), KEYS, "yours") is None
+    assert runs.unchanged(state.runs, small_spec(requirements=["einops"]), KEYS, None) is None
+    assert runs.unchanged(state.runs, small_spec(), {**KEYS, "more": ["b"]}, None) is None
     monkeypatch.setattr(runs, "ROOT", tmp_path)
-    assert runs.unchanged(state, small_spec(), KEYS, None) is None
+    assert runs.unchanged(state.runs, small_spec(), KEYS, None) is None
 
 
 def test_an_unfinished_run_or_one_that_could_go_better_is_never_unchanged(state: State) -> None:
-    assert runs.unchanged(state, small_spec(), KEYS, None) is None
+    assert runs.unchanged(state.runs, small_spec(), KEYS, None) is None
     run = _written(state, "mine")
-    assert runs.unchanged(state, small_spec(), KEYS, None) is None
+    assert runs.unchanged(state.runs, small_spec(), KEYS, None) is None
     runs.finished(run, None).write()
-    assert runs.unchanged(state, small_spec(), KEYS, None) is None
+    assert runs.unchanged(state.runs, small_spec(), KEYS, None) is None
