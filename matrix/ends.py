@@ -94,7 +94,7 @@ def between(ends: Ends, values: Sequence[str] = ()) -> Spec:
     fixed = {name: spec.baseline.get(name, axis.values[0]) for name, axis in spec.axes.items() if name != ends.axis}
     axes = {name: replace(spec.axes[name], values=(value,)) for name, value in fixed.items()}
     own = spec.axes.get(ends.axis, Axis(values=(), kind="python" if ends.axis == "python" else "requirement"))
-    axes = {ends.axis: replace(own, values=tuple(values) or (ends.good, ends.bad)), **axes}
+    axes = {ends.axis: replace(own, values=command_line.oldest_first(tuple(values) or (ends.good, ends.bad))), **axes}
     return replace(spec, axes=axes, baseline={**fixed, ends.axis: ends.good}, exclude=(), known=(), cells=(), within=())
 
 

@@ -114,7 +114,7 @@ def _with_axes(options: Options, spec: Spec) -> Spec:
     further = [_axis(text) for text in options.axis]
     for name, values in (("transformers", options.transformers), ("torch", options.torch), *further):
         if values:
-            ordered = _oldest_first(values)
+            ordered = oldest_first(values)
             kind: AxisKind = "python" if name == "python" else "requirement"
             axes[name] = replace(axes[name], values=ordered) if name in axes else Axis(values=ordered, kind=kind)
     baseline = {name: value for name, value in spec.baseline.items() if value in axes[name].values}
@@ -129,7 +129,7 @@ def _axis(text: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(values.split(","))
 
 
-def _oldest_first(values: tuple[str, ...]) -> tuple[str, ...]:
+def oldest_first(values: tuple[str, ...]) -> tuple[str, ...]:
     """Releases in the order of their versions; as given where one is none, which the spec will say."""
     try:
         return tuple(sorted(values, key=Version))
