@@ -74,6 +74,18 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def explain(session: nox.Session) -> None:
+    """Say where a difference starts, and prove what causes it: `nox -s explain -- CASE --good V --bad V`."""
+    run_python(session, "engine", "-m", "matrix.explain", *session.posargs)
+
+
+@nox.session
+def bisect(session: nox.Session) -> None:
+    """Find the first release with a difference: `nox -s bisect -- CASE --good V --bad V`."""
+    run_python(session, "engine", "-m", "matrix.bisect", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, those with real releases included; arguments go to pytest."""
     run_python(session, "tests", "-m", "pytest", *session.posargs)

@@ -9,3 +9,9 @@ def say(message: str) -> None:
     """Print one line that matters whether or not anyone watches."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
+
+
+def tell(message: str) -> None:
+    """Print one line about what goes on, for somebody who watches."""
+    if sys.stderr.isatty():
+        say(message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -53,6 +54,17 @@ def write(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return value
 
 
+def whole(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    """Turn a dataclass into a table of every key, as JSON holds it: a number that JSON lacks becomes its name."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: whole(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): whole(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [whole(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
@@ -90,8 +102,9 @@ def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401 - retur
         return _container(origin, arguments, value, where)
     if dataclasses.is_dataclass(hint):
         return read(typing.cast("type[Any]", hint), value, where)
-    # a fraction may be written as a whole number
-    return _checked(hint, float(value) if hint is float and type(value) is int else value, where)
+    # a fraction may be written as a whole number, and JSON has no others than finite ones
+    fraction = hint is float and (type(value) is int or value in _NOT_FINITE)
+    return _checked(hint, float(typing.cast("float", value)) if fraction else value, where)
 
 
 def _container(origin: type, arguments: tuple[Any, ...], value: object, where: str) -> object:
@@ -125,6 +138,8 @@ def _checked(kind: type[T], value: object, where: str) -> T:
 def _frozen(value: object) -> object:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
+
+_NOT_FINITE = ("nan", "inf", "-inf")
 
 _TYPE_NAMES = {
     str: "a string",

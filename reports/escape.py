@@ -42,6 +42,17 @@ def quote(foreign: str) -> str:
     return f"{_QUOTE}{one_line(foreign)}{_QUOTE}"
 
 
+def plain(sentence: str) -> str:
+    """A sentence of ours for a terminal: what was quoted stands bare."""
+    return sentence.replace(_QUOTE, "").replace("`", "")
+
+
+def ticked(sentence: str) -> Markdown:
+    """A sentence of ours, escaped all the same, with what stands between backticks as code."""
+    pieces = sentence.split("`")
+    return prose("".join(quote(piece) if index % 2 else piece for index, piece in enumerate(pieces)))
+
+
 def prose(sentence: str) -> Markdown:
     """A sentence of ours, escaped all the same, with what was quoted as code."""
     parts = sentence.split(_QUOTE)
@@ -64,13 +75,13 @@ def code(foreign: object) -> Markdown:
     return Markdown(f"{ticks}{room}{line}{room}{ticks}")
 
 
-def fence(foreign: str, *, lines: int = 20, characters: int = 2000) -> Markdown:
-    """Foreign text as a fenced block of bounded size; what is left out is said."""
-    whole = [_visible(line) for line in portable(foreign).strip().splitlines()]
+def fence(foreign: str, *, lines: int = 20, characters: int = 2000, language: str = "text") -> Markdown:
+    """Foreign text as a fenced block of bounded size, highlighted as `language`; what is left out is said."""
+    whole = [_visible(line) for line in portable(foreign).strip("\n").rstrip().splitlines()]
     kept = "\n".join(whole[:lines])[:characters]
     cut = "\n[…]" if len(kept) < len("\n".join(whole)) else ""
     ticks = "`" * max(3, _longest_run(kept) + 1)
-    return Markdown(f"{ticks}text\n{kept}{cut}\n{ticks}")
+    return Markdown(f"{ticks}{language}\n{kept}{cut}\n{ticks}")
 
 
 def link(label: str, url: str) -> Markdown:

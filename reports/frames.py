@@ -37,9 +37,13 @@ def merged(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def markdown(table: pd.DataFrame) -> Markdown:
-    """A GitHub table of escaped text; nothing for a table without rows."""
+    """A GitHub table, escaped where it is not Markdown already; nothing for a table without rows."""
     if table.empty:
         return Markdown("")
-    safe = {text(column): [text(value) for value in table[column]] for column in table.columns}
+    safe = {text(column): [_safe(value) for value in table[column]] for column in table.columns}
     # disable_numparse: "2.10" is a version, not 2.1
     return Markdown(tabulate(safe, headers="keys", tablefmt="pipe", disable_numparse=True))
+
+
+def _safe(value: object) -> Markdown:
+    return value if isinstance(value, Markdown) else text(value)

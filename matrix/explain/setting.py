@@ -11,6 +11,7 @@ from matrix import engine, outcome, request
 from matrix import run as runs
 from matrix.capture import Capture
 from matrix.cell import Cell
+from matrix.console import tell
 from matrix.ends import Ends
 from matrix.engine import Work
 from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
@@ -88,6 +89,7 @@ def settle(ends: Ends, arguments: Sequence[str], state: State) -> Setting:
     work = engine.with_locks(work, work.plan.cells)
     run = runs.new(state.searches, work.spec, "explain", arguments, ends.options.run_id)
     run.write()
+    tell(f"comparing {ends.axis} {ends.good} with {ends.bad} …")
     engine.complete(run, work, work.plan.cells)
     judged = _chosen(judge_run(run).judgements, work)
     if judged.stage == "tokens" and judged.same_ids:

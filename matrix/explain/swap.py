@@ -68,6 +68,8 @@ class Replayed:
         same: Whether it then made the good side's output, bit for bit.
         max_abs: The largest difference of the first output that differs; None where forms differ.
         l2_rel: Its L2 norm over the good output's.
+        handed: Such as `model.layers.0(hidden_states)`: the argument of a module inside it in which the difference
+            shows first, and which the two numbers are about; None where it shows in its own output.
     """
 
     module: str
@@ -75,6 +77,7 @@ class Replayed:
     same: bool
     max_abs: float | None = None
     l2_rel: float | None = None
+    handed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

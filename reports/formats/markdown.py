@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import jinja2
 
 from matrix.judgement import Judgement, Verdict
 from matrix.spec import Known
@@ -19,10 +16,10 @@ from reports.headline import headline, looked
 from reports.names import SYMBOLS, Names, count, listing, names_of
 from reports.sections import section, weighed
 from reports.spans import place
+from reports.templating import template
 from reports.warned import warned
 
 FILE = "report.md"
-TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +42,7 @@ def render(verdicts: Verdicts) -> str:
     names = names_of(verdicts)
     matrix = tables.matrix(verdicts, names, _mark)
     shared = tables.shared_variants(matrix)
-    return _template().render(
+    return template("report.md.j2").render(
         headline=prose(headline(verdicts, quote)),
         legend=_legend(names, shared),
         matrix=markdown(matrix.drop(columns="variant") if shared else matrix),
@@ -64,19 +61,6 @@ def render(verdicts: Verdicts) -> str:
         run=verdicts.run,
         command=fence(verdicts.run.command),
     )
-
-
-def _template() -> jinja2.Template:
-    """The template; whatever it prints is escaped unless it is Markdown already."""
-    environment = jinja2.Environment(  # noqa: S701 - escaped for Markdown by finalize, where HTML's rules do not hold
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markdown) else text(value),
-    )
-    return environment.get_template("report.md.j2")
 
 
 def _mark(verdict: Verdict, known: bool) -> str:  # noqa: FBT001 - the signature of tables.Mark

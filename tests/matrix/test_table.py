@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -128,3 +130,23 @@ def test_something_that_is_no_table_is_refused() -> None:
     with pytest.raises(SpecError, match="the thing is not a table"):
         table.read(Outer, [], "the thing")
     assert "key 'inner' is not a table" in _refusal(inner=3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Numbers:
+    share: float
+    rows: tuple[float, ...] = ()
+    maybe: float | None = None
+
+
+@pytest.mark.parametrize("share", [0.1, float("inf"), float("-inf")])
+def test_a_whole_table_is_json_with_every_key_and_reads_back(share: float) -> None:
+    value = Numbers(share=share, rows=(1.5, share))
+    text = json.dumps(table.whole(value), allow_nan=False)
+    assert set(json.loads(text)) == {"share", "rows", "maybe"}
+    assert table.read(Numbers, json.loads(text), "the numbers") == value
+
+
+def test_not_a_number_reads_back_as_such() -> None:
+    read = table.read(Numbers, json.loads(json.dumps(table.whole(Numbers(share=math.nan)))), "the numbers")
+    assert math.isnan(read.share)

@@ -1,0 +1,102 @@
+"""Code: which code changed where a difference starts, and whose it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from matrix.explain import loading, source
+from matrix.explain.anatomy import Anatomy, ModuleFacts
+from matrix.explain.cause import Cause
+from matrix.explain.loading import Kind
+from matrix.explain.owner import Owner, Trail, owner
+from matrix.explain.source import SourceDiff
+from matrix.judgement import Judgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """The module that is looked at, as both sides have it, and what is known of the cause.
+
+    Attributes:
+        good: The good side's anatomy.
+        bad: The bad side's.
+        name: The module's name; the model itself where nothing smaller is known.
+        cause: What the swaps prove; None where nothing was swapped.
+    """
+
+    good: Anatomy
+    bad: Anatomy
+    name: str
+    cause: Cause | None
+
+    @property
+    def modules(self) -> tuple[ModuleFacts, ModuleFacts]:
+        """The module on both sides; the model itself where a side has none of that name."""
+        found = self.good.module(self.name), self.bad.module(self.name)
+        return (found[0], found[1]) if found[0] and found[1] else (self.good.modules[0], self.bad.modules[0])
+
+    @property
+    def models(self) -> tuple[ModuleFacts, ModuleFacts]:
+        """The model itself on both sides."""
+        return self.good.modules[0], self.bad.modules[0]
+
+    @property
+    def part(self) -> str:
+        """The name of the first part that the cause is made of."""
+        return self.cause.parts[0].name if self.cause and self.cause.parts else ""
+
+    @property
+    def state(self) -> Kind | None:
+        """The kind of state that the cause is, if it is one."""
+        if self.cause is None or self.cause.kind != "state":
+            return None
+        side = self.bad.capture
+        if any(state.name == self.part and state.alias for state in side.parameters):
+            return "tied"
+        return "buffers" if self.part in {state.name for state in side.buffers} else "parameters"
+
+
+def changes(suspect: Suspect) -> tuple[SourceDiff, ...]:
+    """The class of the suspect, its config class, and what loads its state, each only where something changed."""
+    return tuple(piece for piece in _pieces(suspect) if piece.diff or piece.note)
+
+
+def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
+    sites = suspect.good.site, suspect.bad.site
+    yield source.changed_code(*sites, *suspect.modules)
+    if suspect.state:
+        yield loading.loading_path(*sites, suspect.state, suspect.models)
+    if suspect.state or (suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}):
+        configured = source.config_class(*sites, *suspect.models)
+        if configured and configured.diff:
+            yield configured
+
+
+def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDiff, ...]) -> Owner:
+    """Whose bug it is."""
+    versions = [side.capture.environment.get("versions", {}) for side in (suspect.good, suspect.bad)]
+    kinds = [part.kind for part in suspect.cause.parts] if suspect.cause else []
+    loads = [
+        piece for piece in pieces if suspect.state and "transformers/modeling_utils.py" in piece.path and piece.diff
+    ]
+    place = f"{loads[0].path}:{loads[0].bad_line or loads[0].good_line}" if loads else ""
+    return owner(
+        Trail(
+            axis=axis,
+            stage=judged.stage,
+            module=suspect.modules[1],
+            part=kinds[0] if kinds else None,
+            name=suspect.part,
+            good=_names(versions[0]),
+            bad=_names(versions[1]),
+            unwritten=suspect.part in suspect.bad.capture.uninitialised,
+            loading=(place, loads[0].changed[0]) if loads and loads[0].changed else None,
+            same_code=bool(pieces and not pieces[0].diff),
+        )
+    )
+
+
+def _names(versions: Mapping[str, str]) -> dict[str, str]:
+    return {re.sub(r"[-_.]+", "-", name.lower()): version for name, version in versions.items()}

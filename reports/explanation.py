@@ -1,0 +1,325 @@
+"""An explanation as Markdown: what differs, where it starts, why, in which code, whose bug, and what shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from matrix.explain import cause as causes
+from matrix.explain.cause import Cause
+from matrix.explain.explanation import Explanation, Module, Place, Replay, Step
+from matrix.explain.owner import Owner
+from matrix.explain.reproducer import Reproducer
+from matrix.explain.source import SourceDiff
+from reports.escape import Markdown, code, fence, link, prose, text, ticked
+from reports.frames import frame, markdown
+from reports.names import SYMBOLS, count
+from reports.numbers import size
+from reports.templating import template
+
+_SCRIPT = 60_000
+"""Characters of a script that is shown whole."""
+
+_GROWTH = 40
+_POSITIONS = 16
+_DIFF_LINES = 400
+_VALUE = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """The first divergence as the template shows it."""
+
+    sentence: Markdown
+    table: Markdown
+    after: tuple[Markdown, ...]
+    growth_caption: Markdown
+    growth: Markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """The cause as the template shows it."""
+
+    sentence: Markdown
+    after: tuple[Markdown, ...]
+    parts: Markdown
+    trials_caption: Markdown
+    trials: Markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One piece of code that changed, as the template shows it."""
+
+    title: Markdown
+    places: Markdown
+    diff: Markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """The reproducer as the template shows it."""
+
+    sentence: Markdown
+    commands: Markdown
+    script: Markdown
+    printed_caption: Markdown
+    printed: Markdown
+
+
+def render(found: Explanation) -> str:
+    """The whole explanation."""
+    return template("explain.md.j2").render(
+        title=text(title(found)),
+        headline=ticked(headline(found)),
+        said=[ticked(f"{_upper(sentence)}.") for sentence in said(found)],
+        where=where(found),
+        why=why(found),
+        signatures=signatures(found),
+        changes=[change(piece) for piece in found.changes],
+        owner=owner(found),
+        reproducer=script(found.reproducer),
+        conditions=prose(conditions(found)),
+        command=fence(found.question.command),
+    )
+
+
+def title(found: Explanation) -> str:
+    """Case, variant and the two ends."""
+    asked = found.question
+    return f"{asked.case} ({asked.variant}): {asked.axis} {asked.good} → {asked.bad}"
+
+
+def headline(found: Explanation) -> str:
+    """Verdict, first divergence and cause in one sentence."""
+    asked, parts = (
+        found.question,
+        [f"{SYMBOLS[found.verdict]} {found.verdict} in {found.question.axis} {found.question.bad}"],
+    )
+    if found.raised:
+        side = asked.good if found.raised.side == "good" else asked.bad
+        return f"{parts[0]}: {found.raised.stage} fails under {side} alone, with `{found.raised.message.replace('`', chr(39))}`."
+    if found.place:
+        parts.append(f"it starts in {_module(found.place.step)}")
+    if found.cause and found.cause.kind != "unknown":
+        proven = "proven by swapping it" if found.cause.proven else "not fully proven"
+        parts.append(f"its cause is {causes.named(found.cause.parts)}, {proven}")
+    return f"{': '.join(parts[:2])}{'; ' + parts[2] if len(parts) > 2 else ''}."  # noqa: PLR2004 - three parts at most
+
+
+def said(found: Explanation) -> Iterator[str]:
+    """What the matrix says, and what was tried to show it."""
+    yield found.summary
+    yield from found.notes
+    if found.shown:
+        tried = ", ".join(f"{rung}: {outcome}" for rung, outcome in found.shown.tried.items())
+        yield f"the smallest input that shows it is `{found.shown.rung}` ({tried})"
+        if ids := found.shown.lists.get("input_ids"):
+            mask = found.shown.lists.get("attention_mask")
+            masked = f", attention mask `{_lists(mask)!s}`" if mask and not all(map(all, mask)) else ""
+            yield f"input ids `{_lists(ids)!s}`{masked}"
+    if found.inert is not None:
+        yield (
+            "the hooks change nothing: logits with them are those without, bit for bit, on both sides"
+            if found.inert
+            else ("the hooks change the logits, so what follows was seen under other conditions")
+        )
+
+
+def where(found: Explanation) -> Where | None:
+    """The first divergence; None where there is none."""
+    place = found.place
+    if place is None:
+        return None
+    same = f" ({', '.join(f'`{name}`' for name in place.same)})" if place.same else ""
+    sentence = (
+        f"{_module(place.step)} is the first module in execution order whose inputs are the same bits{same} and whose"
+        f" output is not: it differs by up to {size(place.step.max_abs)} (relative, L2: {size(place.step.l2_rel)})."
+    )
+    rows = [_side(found.question.good, place.good, found), _side(found.question.bad, place.bad, found)]
+    later = place.later[:_GROWTH]
+    more = f", the first {len(later)} of {len(place.later)}" if len(place.later) > len(later) else ""
+    return Where(
+        sentence=ticked(sentence),
+        table=markdown(frame(rows)),
+        after=tuple(map(ticked, _after(place, found.replay, found.question.good, found.question.bad))),
+        growth_caption=text(f"How it grows: every later call whose output differs{more}"),
+        growth=markdown(frame([_step(step) for step in later])),
+    )
+
+
+def _after(place: Place, replay: Replay | None, good: str, bad: str) -> Iterator[str]:
+    if place.by_position:
+        shown = ", ".join(size(value) for value in place.by_position[:_POSITIONS])
+        more = ", …" if len(place.by_position) > _POSITIONS else ""
+        yield f"By position: {shown}{more}."
+    yield from (f"{note[0].upper()}{note[1:]}." for note in place.notes)
+    if replay:
+        names = list(dict.fromkeys(_module(step) for step in replay.faulty))
+        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")  # noqa: PLR2004
+        said = f"other output: {listed}" if names else "other output in none of them"
+        yield f"Clean replay: each of {replay.calls} calls of {bad} was given {good}'s inputs; {said}."
+
+
+def _side(release: str, module: Module, found: Explanation) -> dict[str, str]:
+    return {
+        "": f"{found.question.axis} {release}",
+        "class": module.class_name,
+        "file": module.file,
+        "line": str(module.line),
+    }
+
+
+def _step(step: Step) -> dict[str, str]:
+    return {
+        "call": step.module
+        + (f" · {step.piece}" if step.piece else "")
+        + (f" (call {step.nth + 1})" if step.nth else ""),
+        "max abs": size(step.max_abs),
+        "L2 relative": size(step.l2_rel),
+    }
+
+
+def why(found: Explanation) -> Why | None:
+    """The cause; None where nothing was swapped."""
+    if found.cause is None:
+        if not found.facts:
+            return None
+        sentence, after = found.facts[0], found.facts[1:]
+        return _why(sentence, tuple(after), Markdown(""), Markdown(""), Markdown(""))
+    cause = found.cause
+    trials = markdown(frame([_trial(trial.parts, trial.share, trial.identical, trial.error) for trial in cause.trials]))
+    caption = text(f"Everything that was swapped into {found.question.bad}")
+    return _why(cause.sentence, (*found.facts, *_proof(cause)), _parts(cause, found), caption, trials)
+
+
+def _why(sentence: str, after: tuple[str, ...], parts: Markdown, caption: Markdown, trials: Markdown) -> Why:
+    return Why(
+        sentence=ticked(f"{_upper(sentence)}."),
+        after=tuple(ticked(f"{_upper(line)}.") for line in after),
+        parts=parts,
+        trials_caption=caption,
+        trials=trials,
+    )
+
+
+def _proof(cause: Cause) -> Iterator[str]:
+    if cause.control is not None:
+        yield "control: swapping a part that both sides have in common " + (
+            "changes nothing" if cause.control else "changes the logits too, so do not trust this"
+        )
+    yield f"{count(cause.forwards, 'forward')} in all"
+
+
+def _parts(cause: Cause, found: Explanation) -> Markdown:
+    asked = found.question
+    rows = [
+        {"part": causes.name_of(part).replace("`", ""), asked.good: _value(part.good), asked.bad: _value(part.bad)}
+        for part in cause.parts
+    ]
+    shown = any(row[asked.good] != row[asked.bad] for row in rows)
+    return markdown(frame(rows)) if shown else Markdown("")
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping) and len(value) == 1:
+        return str(next(iter(value.values())))
+    if isinstance(value, tuple):
+        value = f"[{', '.join(_element(item) for item in value)}]"
+    written = "" if value is None else str(value)
+    return written if len(written) <= _VALUE else f"{written[:_VALUE]} …"
+
+
+def _element(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _trial(parts: tuple[str, ...], share: float | None, identical: bool, error: str | None) -> dict[str, str]:  # noqa: FBT001
+    shown = ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")  # noqa: PLR2004
+    restored = error or causes.percent(share, whole=identical)
+    return {"swapped": shown, "restores": restored + (" (bit-identical)" if identical else "")}
+
+
+def signatures(found: Explanation) -> Markdown:
+    """Patterns that name a likely cause."""
+    rows = [
+        {
+            "symptom": ticked(s.symptom),
+            "evidence": ticked(s.evidence),
+            "likely cause": ticked(s.likely_cause),
+            "where to look": ticked(s.look_at),
+        }
+        for s in found.signatures
+    ]
+    return markdown(frame(rows))
+
+
+def change(piece: SourceDiff) -> Change:
+    """One piece of code that changed."""
+    places = [f"{code(piece.path)}"]
+    places += [link(url.split("/blob/")[-1].split("/")[0], url) for url in piece.links]
+    cut = f"\n[… {count(piece.cut, 'more line')}]" if piece.cut else ""
+    return Change(
+        title=text(piece.title),
+        places=Markdown(" · ".join(places)),
+        diff=fence(piece.diff + cut, lines=_DIFF_LINES, characters=_SCRIPT, language="diff")
+        if piece.diff
+        else ticked(f"{_upper(piece.note)}."),
+    )
+
+
+def owner(found: Explanation) -> Markdown:
+    """Whose bug it is, and where to say so."""
+    if found.owner is None:
+        return Markdown("")
+    return Markdown("\n".join(f"- {_owner(one)}" for one in (found.owner, *found.owner.also)))
+
+
+def _owner(one: Owner) -> Markdown:
+    report = link(one.report, one.report) if one.report.startswith("http") else text(one.report)
+    evidence = f" ({code(one.evidence)})" if one.evidence else ""
+    return Markdown(f"**{text(one.project)}**: {ticked(one.why)}{evidence}. Tell it at {report}.")
+
+
+def script(found: Reproducer | None) -> Script | None:
+    """The reproducer; None where none was seen to show the difference."""
+    if found is None:
+        return None
+    return Script(
+        sentence=prose(f"{found.reduced[0].upper()}{found.reduced[1:]}."),
+        commands=fence("\n".join(found.commands)),
+        script=fence(found.text, lines=10_000, characters=_SCRIPT, language="python"),
+        printed_caption=text("What it printed when it was run:"),
+        printed=fence(
+            "\n\n".join(f"# {side}\n{printed.strip()}" for side, printed in found.printed.items()),
+            characters=6000,
+            lines=80,
+        ),
+    )
+
+
+def conditions(found: Explanation) -> str:
+    """What was the same on both sides."""
+    a, b = found.sides[:2]
+    same = {name: value for name, value in a.environment.items() if b.environment.get(name) == value}
+    facts = [f"{label} {same[name]}" for name, label in _FACTS.items() if same.get(name)]
+    return f"The same on both sides: {', '.join(facts)}." if facts else "Nothing was the same on both sides."
+
+
+_FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": "CPU capability", "threads": "threads"}
+
+
+def _module(step: Step) -> str:
+    name = f"`{step.module}`" if step.module else "the model itself"
+    return f"{step.piece} of {name}" if step.piece else name
+
+
+def _upper(sentence: str) -> str:
+    """A sentence's first letter as a capital, unless it begins with a name."""
+    return sentence[:1].upper() + sentence[1:] if re.match(r"[a-z]+[ ,:;]", sentence) else sentence
+
+
+def _lists(rows: tuple[tuple[int, ...], ...]) -> list[list[int]]:
+    return [list(row) for row in rows]
