@@ -132,17 +132,17 @@ def changed_tokens(baseline: Capture, candidate: Capture) -> TokenChange | None:
 
 def changed_config(baseline: Capture, candidate: Capture) -> tuple[ConfigChange, ...]:
     """Keys that both sides have with other values, the attention implementation that was used among them."""
-    a, b = (_flat({**side.config, "attention implementation": side.attention}) for side in (baseline, candidate))
+    a, b = (flattened({**side.config, "attention implementation": side.attention}) for side in (baseline, candidate))
     return tuple(ConfigChange(key=key, baseline=a[key], candidate=b[key]) for key in a if key in b and a[key] != b[key])
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested configs as dotted keys, without bookkeeping."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if key in BOOKKEEPING:
             continue
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+        flat.update(flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
     return flat
 
 

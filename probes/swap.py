@@ -116,11 +116,26 @@ def with_outputs(bench, base, run):
     outputs = outputs_of(bench, run)
     if not outputs:
         return base
+    alone = unpaired(bench, outputs)
+    if alone and len(alone) < len(outputs) and bench.trial([*base, *alone])[1]:
+        outputs = alone
     whole = bench.trial([*base, *outputs])
     if not whole[1] and (whole[0] is None or (base and whole[0] <= share_of(bench, base))):
         return base
     search = minimise.Search(lambda some: bench.trial([*base, *some]))
     return [*base, *search.prefix(outputs, whole)]
+
+
+def unpaired(bench, outputs):
+    """Outputs without those of two calls, one right inside the other, that are both faulty.
+
+    Work that a release moved from a module into its caller, or back, looks like two faults; they undo each other.
+    """
+    calls = {call["index"]: call for call in bench.recorded.calls.values()}
+    names = {part["name"] for part in outputs}
+    callers = [(call["module"], calls[call["parent"]]["module"]) for call in calls.values() if call["parent"] in calls]
+    paired = {name for pair in callers if names.issuperset(pair) for name in pair}
+    return [part for part in outputs if part["name"] not in paired]
 
 
 def outputs_of(bench, run):

@@ -25,6 +25,7 @@ _GROWTH = 40
 _POSITIONS = 16
 _DIFF_LINES = 400
 _VALUE = 120
+_FAULTY = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +101,16 @@ def headline(found: Explanation) -> str:
     )
     if found.raised:
         side = asked.good if found.raised.side == "good" else asked.bad
-        return f"{parts[0]}: {found.raised.stage} fails under {side} alone, with `{found.raised.message.replace('`', chr(39))}`."
+        message = found.raised.message.replace("`", "'")
+        return f"{parts[0]}: {found.raised.stage} fails under {side} alone, with `{message}`."
     if found.place:
         parts.append(f"it starts in {_module(found.place.step)}")
     if found.cause and found.cause.kind != "unknown":
-        proven = "proven by swapping it" if found.cause.proven else "not fully proven"
+        proven = (
+            f"proven by swapping {'it' if len(found.cause.parts) == 1 else 'them'}"
+            if found.cause.proven
+            else "not fully proven"
+        )
         parts.append(f"its cause is {causes.named(found.cause.parts)}, {proven}")
     return f"{': '.join(parts[:2])}{'; ' + parts[2] if len(parts) > 2 else ''}."  # noqa: PLR2004 - three parts at most
 
@@ -145,7 +151,7 @@ def where(found: Explanation) -> Where | None:
         sentence=ticked(sentence),
         table=markdown(frame(rows)),
         after=tuple(map(ticked, _after(place, found.replay, found.question.good, found.question.bad))),
-        growth_caption=text(f"How it grows: every later call whose output differs{more}"),
+        growth_caption=text(f"How it grows: every call whose output differs, in the order in which they start{more}"),
         growth=markdown(frame([_step(step) for step in later])),
     )
 
@@ -155,12 +161,22 @@ def _after(place: Place, replay: Replay | None, good: str, bad: str) -> Iterator
         shown = ", ".join(size(value) for value in place.by_position[:_POSITIONS])
         more = ", …" if len(place.by_position) > _POSITIONS else ""
         yield f"By position: {shown}{more}."
-    yield from (f"{note[0].upper()}{note[1:]}." for note in place.notes)
+    yield from (f"{_upper(note)}." for note in place.notes)
     if replay:
-        names = list(dict.fromkeys(_module(step) for step in replay.faulty))
-        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")  # noqa: PLR2004
-        said = f"other output: {listed}" if names else "other output in none of them"
-        yield f"Clean replay: each of {replay.calls} calls of {bad} was given {good}'s inputs; {said}."
+        yield f"Clean replay: each of {replay.calls} calls of {bad} was given {good}'s inputs; {_faulty(replay)}."
+
+
+def _faulty(replay: Replay) -> str:
+    """Which modules are wrong by themselves, and where it shows first in what they hand on."""
+    if not replay.faulty:
+        return "each made the same output"
+    names = list(dict.fromkeys(_fault(step) for step in replay.faulty))
+    more = f" and {len(names) - _FAULTY} more" if len(names) > _FAULTY else ""
+    return f"wrong by {'their' if len(names) > 1 else 'its'} own code or state: {', '.join(names[:_FAULTY])}{more}"
+
+
+def _fault(step: Step) -> str:
+    return f"{_module(step)} (first seen in what it hands to `{step.handed}`)" if step.handed else _module(step)
 
 
 def _side(release: str, module: Module, found: Explanation) -> dict[str, str]:
@@ -173,13 +189,10 @@ def _side(release: str, module: Module, found: Explanation) -> dict[str, str]:
 
 
 def _step(step: Step) -> dict[str, str]:
-    return {
-        "call": step.module
-        + (f" · {step.piece}" if step.piece else "")
-        + (f" (call {step.nth + 1})" if step.nth else ""),
-        "max abs": size(step.max_abs),
-        "L2 relative": size(step.l2_rel),
-    }
+    piece = f" · {step.piece}" if step.piece else ""
+    call = f" (call {step.nth + 1})" if step.nth else ""
+    name = f"{step.module or 'the model'}{piece}{call}"
+    return {"call": name, "max abs": size(step.max_abs), "L2 relative": size(step.l2_rel)}
 
 
 def why(found: Explanation) -> Why | None:

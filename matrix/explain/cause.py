@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -109,11 +109,14 @@ def sentence(cause: Cause, good: str, bad: str) -> str:
     return f"{restores}; {back} goes {percent(cause.injected, whole=False)} of the way to {bad}'s logits"
 
 
-def named(parts: Iterable[Part]) -> str:
+def named(parts: Sequence[Part]) -> str:
     """The parts' names, as code."""
-    names = [name_of(part) for part in parts]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    outputs = all(part.kind == "output" for part in parts)
+    names = [f"`{part.name or 'the model'}`" if outputs else name_of(part) for part in parts]
+    more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    listed = [*names[:_SHOWN], *more]
+    joined = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else "".join(listed)
+    return f"the output{'s' if len(names) > 1 else ''} of {joined}" if outputs else joined
 
 
 def name_of(part: Part) -> str:

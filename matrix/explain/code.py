@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from matrix.explain import loading, source
+from matrix.cell import Cell
+from matrix.explain import loading, source, upstream
 from matrix.explain.anatomy import Anatomy, ModuleFacts
 from matrix.explain.cause import Cause
 from matrix.explain.loading import Kind
 from matrix.explain.owner import Owner, Trail, owner
+from matrix.explain.raised import Raised
 from matrix.explain.source import SourceDiff
 from matrix.judgement import Judgement
+from matrix.state import ROOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,66 @@ def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
         configured = source.config_class(*sites, *suspect.models)
         if configured and configured.diff:
             yield configured
+
+
+def site(cell: Cell) -> Path | None:
+    """A cell's site-packages; None where its environment is not where nox builds it."""
+    # nox makes a folder's name of the session's
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"cell({cell.id})").strip("-")
+    folders = sorted((ROOT / ".nox" / name).glob("lib/python3*/site-packages"))
+    return folders[0] if folders else None
+
+
+def of_failure(found: Raised, sites: tuple[Path | None, Path | None]) -> tuple[SourceDiff, ...]:
+    """What changed in the function that one side fails in; nothing where either side's files are not found.
+
+    Args:
+        found: The error.
+        sites: The good side's site-packages and the bad side's.
+    """
+    good, bad = sites
+    if not found.frame or not good or not bad or found.frame.file.startswith("/"):
+        return ()
+    piece = source.changed_function((good, bad), found.frame.file, found.frame.line, on_bad=found.side == "bad")
+    return (piece,) if piece and (piece.diff or piece.note) else ()
+
+
+def whose_failure(found: Raised, axis: str, judged: Judgement) -> Owner:
+    """Whose bug an error is: the owner of the code that raises it."""
+    frame = found.frame
+    remote = bool(frame and not frame.file.startswith(("transformers/", "torch/")))
+    name = f"{upstream.REMOTE}.{frame.file}" if frame and remote else ""
+    facts = ModuleFacts(
+        name="",
+        class_name=frame.function if frame else "the model",
+        python_module=name,
+        file=frame.file if frame else "",
+        line=frame.line if frame else 0,
+        scalars={},
+    )
+    return owner(Trail(axis=axis, stage=None, module=facts, good=_versions(judged)[0], bad=_versions(judged)[1]))
+
+
+def whose_tokens(judged: Judgement, axis: str) -> Owner:
+    """Whose bug other ids are."""
+    good, bad = _versions(judged)
+    return owner(
+        Trail(
+            axis=axis,
+            stage="tokens",
+            good=good,
+            bad=bad,
+            fast_tokenizer=good.get("tokenizers") != bad.get("tokenizers"),
+        )
+    )
+
+
+def _versions(judged: Judgement) -> tuple[dict[str, str], dict[str, str]]:
+    found = [
+        side.capture.environment.get("versions", {}) if side.capture else {}
+        for side in (judged.baseline, judged.candidate)
+    ]
+    return _names(found[0]), _names(found[1])
 
 
 def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDiff, ...]) -> Owner:

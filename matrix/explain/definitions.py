@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -68,6 +68,25 @@ def find(site: Site, facts: ModuleFacts) -> Place | None:
     # of several with one name, the one that runs
     nodes.sort(key=lambda node: abs(node.lineno - facts.line))
     return Place(source, nodes[0], facts.class_name) if nodes else None
+
+
+def enclosing(site: Site, file: str, line: int) -> Place | None:
+    """The function or method that a line belongs to; None where there is none."""
+    return next((place for place in _functions(site, file) if place.line <= line <= (place.node.end_lineno or 0)), None)
+
+
+def named(site: Site, file: str, title: str) -> Place | None:
+    """The function or method of that title, such as `LlamaModel.forward`; None where there is none."""
+    return next((place for place in _functions(site, file) if place.title == title), None)
+
+
+def _functions(site: Site, file: str) -> Iterator[Place]:
+    source = site.source(file)
+    for name, node in source.definitions.items() if source else ():
+        members = syntax.members(node) if isinstance(node, ast.ClassDef) else {"": node}
+        for own, part in members.items():
+            if source and isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield Place(source, part, f"{name}.{own}" if own else name)
 
 
 def inherited(site: Site, place: Place) -> dict[str, Place]:

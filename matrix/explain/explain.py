@@ -26,6 +26,7 @@ from matrix.tensorfile import TensorFile
 from matrix.wording import some
 
 _STATE_ONLY = "the state differs, but no input that was tried shows it in the logits"
+_ONLY_TOKENS = "given the good side's ids, both sides compute the same bits: only the tokenizer differs"
 _HEAD = 6
 _GENERATION = "every forward that was tried gives the same bits: the difference arises in generate()"
 
@@ -47,7 +48,9 @@ def explain(setting: Setting) -> Explanation:
     if any(side is None or side.failure for side in sides(setting)):
         return _failed(found, setting)
     if setting.judged.verdict == "identical":
-        return found
+        return replace(
+            found, notes=(*found.notes, _ONLY_TOKENS), owner=code.whose_tokens(setting.judged, setting.ends.axis)
+        )
     return _looked(found, setting)
 
 
@@ -86,7 +89,15 @@ def _failed(found: Explanation, setting: Setting) -> Explanation:
     """One side fails: its error says where."""
     names = zip(("good", "bad"), sides(setting), strict=True)
     failures = [raised(name, side.failure) for name, side in names if side and side.failure]
-    return replace(found, raised=failures[0] if failures else None)
+    if not failures:
+        return found
+    sites = code.site(setting.good), code.site(setting.bad)
+    return replace(
+        found,
+        raised=failures[0],
+        changes=code.of_failure(failures[0], sites),
+        owner=code.whose_failure(failures[0], setting.ends.axis, setting.judged),
+    )
 
 
 def _looked(found: Explanation, setting: Setting) -> Explanation:
@@ -196,14 +207,13 @@ def _facts(setting: Setting, taken: Anatomies) -> Iterator[str]:
             names = [f"`{fact.name}`" for fact in found if fact.kind == kind and getattr(fact, said)]
             if names:
                 yield f"{some(names)}: {words} by {side}"
-    classes = [
-        f"`{fact.name or 'the model'}` is {fact.bad} instead of {fact.good}" for fact in found if fact.kind == "class"
-    ]
-    if classes:
-        yield some(classes)
 
 
 def _replay(back: Swap) -> Replay:
-    faulty = [one for one in back.replayed if not one.same]
-    steps = (Step(module=o.module, nth=o.nth, piece=None, max_abs=o.max_abs, l2_rel=o.l2_rel) for o in faulty)
-    return Replay(calls=len(back.replayed), faulty=tuple(steps))
+    faulty = [one for one in back.replayed if not one.same and one.max_abs is not None]
+    steps = (
+        Step(module=o.module, nth=o.nth, piece=None, max_abs=o.max_abs, l2_rel=o.l2_rel, handed=o.handed)
+        for o in faulty
+    )
+    incomparable = sum(not one.same for one in back.replayed) - len(faulty)
+    return Replay(calls=len(back.replayed) - incomparable, incomparable=incomparable, faulty=tuple(steps))

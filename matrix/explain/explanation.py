@@ -108,6 +108,8 @@ class Step:
         piece: The functional piece, if it is one.
         max_abs: The largest difference.
         l2_rel: The L2 norm of the difference over the good side's.
+        handed: Of a replayed call, the argument of a module inside it in which the difference shows first, such as
+            `model.layers.0.mlp.down_proj(input)`; None where it shows in its own output.
     """
 
     module: str
@@ -115,6 +117,7 @@ class Step:
     piece: str | None
     max_abs: float | None
     l2_rel: float | None
+    handed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +150,11 @@ class Replay:
     Attributes:
         calls: How many calls were compared.
         faulty: Those whose output is another, in the order in which they ran.
+        incomparable: How many calls have outputs of another form on either side.
     """
 
     calls: int
+    incomparable: int
     faulty: tuple[Step, ...]
 
 

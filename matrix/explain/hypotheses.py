@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from matrix.capture import Capture, TensorState
-from matrix.changes import _flat as flattened
-from matrix.changes import changed_config
+from matrix.changes import changed_config, flattened
 from matrix.explain.anatomy import Anatomy, ModuleFacts
 from matrix.explain.swap import Part
 

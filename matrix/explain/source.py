@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.explain import hunks, upstream
 from matrix.explain.anatomy import ModuleFacts
-from matrix.explain.definitions import Site, called, configs, find, inherited
+from matrix.explain.definitions import Site, called, configs, enclosing, find, inherited, named
 from matrix.explain.hunks import Hunk, Place
 
 LIMIT = 120
@@ -91,6 +91,25 @@ def config_class(
     if one is None or other is None or _same_file(one, other):
         return None
     return render(other.title, pair, (one, other), of_class(pair, one, other), limit)
+
+
+def changed_function(pair: tuple[Path, Path], file: str, line: int, *, on_bad: bool) -> SourceDiff | None:
+    """What changed in the function that a traceback ends in; None where it is not found.
+
+    Args:
+        pair: The good side's site-packages and the bad side's.
+        file: The file, relative to them.
+        line: A line of the function.
+        on_bad: Whether the line is the bad side's.
+    """
+    sites = Site(pair[0]), Site(pair[1])
+    own, other = (sites[1], sites[0]) if on_bad else sites
+    found = enclosing(own, file, line)
+    if found is None:
+        return None
+    same = named(other, file, found.title)
+    one, two = (same, found) if on_bad else (found, same)
+    return render(found.title, sites, (one, two), hunks.between(one, two), LIMIT)
 
 
 def is_remote(facts: ModuleFacts) -> bool:

@@ -17,7 +17,7 @@ def failure(*frames: str) -> Failure:
 @pytest.mark.parametrize(
     ("frames", "told"),
     [
-        ([f"{SITE}/torch/nn/module.py", f"{SITE}/transformers/models/llama/modeling_llama.py", f"{SITE}/torch/functional.py"],
+        ([f"{SITE}/torch/nn/module.py", f"{SITE}/transformers/models/llama/modeling_llama.py", f"{SITE}/torch/a.py"],
          Frame(file="transformers/models/llama/modeling_llama.py", line=2, function="forward")),
         (["/home/me/transformers_modules/x/modeling_mine.py", f"{SITE}/torch/functional.py"],
          Frame(file="/home/me/transformers_modules/x/modeling_mine.py", line=1, function="forward")),
