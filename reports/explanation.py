@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from matrix.explain import cause as causes
 from matrix.explain.cause import Cause
-from matrix.explain.explanation import Explanation, Module, Place, Replay, Step
+from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Step
+from matrix.explain.offer import Reproducer
 from matrix.explain.owner import Owner
-from matrix.explain.reproducer import Reproducer
 from matrix.explain.source import SourceDiff
 from reports.escape import Markdown, code, fence, link, prose, text, ticked
 from reports.frames import frame, markdown
@@ -81,7 +81,7 @@ def render(found: Explanation) -> str:
         signatures=signatures(found),
         changes=[change(piece) for piece in found.changes],
         owner=owner(found),
-        reproducer=script(found.reproducer),
+        reproducer=script(found.reproducer, found.question),
         conditions=prose(conditions(found)),
         command=fence(found.question.command),
     )
@@ -296,20 +296,20 @@ def _owner(one: Owner) -> Markdown:
     return Markdown(f"**{text(one.project)}**: {ticked(one.why)}{evidence}. Tell it at {report}.")
 
 
-def script(found: Reproducer | None) -> Script | None:
+def script(found: Reproducer | None, question: Question) -> Script | None:
     """The reproducer; None where none was seen to show the difference."""
     if found is None:
         return None
+    seen = {question.good: found.good, question.bad: found.bad}
+    printed = "\n".join(f"{question.axis} {release}:\n  {side.printed}" for release, side in seen.items())
+    width = max(map(len, found.commands))
+    commands = "\n".join(f"{command.ljust(width)}  # {what}" for command, what in found.commands.items())
     return Script(
-        sentence=prose(f"{found.reduced[0].upper()}{found.reduced[1:]}."),
-        commands=fence("\n".join(found.commands)),
+        sentence=ticked(found.reduced),
+        commands=fence(commands, language="sh"),
         script=fence(found.text, lines=10_000, characters=_SCRIPT, language="python"),
-        printed_caption=text("What it printed when it was run:"),
-        printed=fence(
-            "\n\n".join(f"# {side}\n{printed.strip()}" for side, printed in found.printed.items()),
-            characters=6000,
-            lines=80,
-        ),
+        printed_caption=text("What it printed when it was run under each:"),
+        printed=fence(printed, characters=6000, lines=80),
     )
 
 

@@ -51,7 +51,7 @@ def _render(found: Explanation, cut: str) -> str:
         where=explanation.where(found),
         why=explanation.why(found),
         changes=[explanation.change(piece) for piece in found.changes],
-        reproducer=explanation.script(found.reproducer),
+        reproducer=explanation.script(found.reproducer, found.question),
         cut=text(cut),
         expected=prose(_expected(found)),
     )

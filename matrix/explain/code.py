@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix import environment
 from matrix.cell import Cell
 from matrix.explain import loading, source, upstream
 from matrix.explain.anatomy import Anatomy, ModuleFacts
@@ -80,10 +81,18 @@ def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
 
 def site(cell: Cell) -> Path | None:
     """A cell's site-packages; None where its environment is not where nox builds it."""
+    return next(iter(sorted(_environment(cell).glob("lib/python3*/site-packages"))), None)
+
+
+def interpreter(cell: Cell) -> Path | None:
+    """A cell's Python; None where its environment is not where nox builds it."""
+    path = environment.interpreter(_environment(cell))
+    return path if path.exists() else None
+
+
+def _environment(cell: Cell) -> Path:
     # nox makes a folder's name of the session's
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"cell({cell.id})").strip("-")
-    folders = sorted((ROOT / ".nox" / name).glob("lib/python3*/site-packages"))
-    return folders[0] if folders else None
+    return ROOT / ".nox" / re.sub(r"[^A-Za-z0-9_-]+", "-", f"cell({cell.id})").strip("-")
 
 
 def of_failure(found: Raised, sites: tuple[Path | None, Path | None]) -> tuple[SourceDiff, ...]:

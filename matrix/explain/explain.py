@@ -19,6 +19,7 @@ from matrix.explain.hypotheses import FactKind
 from matrix.explain.ladder import GIVEN
 from matrix.explain.looks import Anatomies, Traces
 from matrix.explain.raised import raised
+from matrix.explain.reproduce import reproducer
 from matrix.explain.setting import OTHER_IDS, Setting, sides
 from matrix.explain.swap import Part, Swap
 from matrix.explain.symptoms import symptoms
@@ -48,10 +49,18 @@ def explain(setting: Setting) -> Explanation:
     if any(side is None or side.failure for side in sides(setting)):
         return _failed(found, setting)
     if setting.judged.verdict == "identical":
-        return replace(
-            found, notes=(*found.notes, _ONLY_TOKENS), owner=code.whose_tokens(setting.judged, setting.ends.axis)
-        )
+        return _tokens(found, setting)
     return _looked(found, setting)
+
+
+def _tokens(found: Explanation, setting: Setting) -> Explanation:
+    """The model is the same: only the tokenizer differs."""
+    return replace(
+        found,
+        notes=(*found.notes, _ONLY_TOKENS),
+        owner=code.whose_tokens(setting.judged, setting.ends.axis),
+        reproducer=reproducer(setting, setting.job, "tokens"),
+    )
 
 
 def _bare(setting: Setting) -> Explanation:
@@ -97,6 +106,7 @@ def _failed(found: Explanation, setting: Setting) -> Explanation:
         raised=failures[0],
         changes=code.of_failure(failures[0], sites),
         owner=code.whose_failure(failures[0], setting.ends.axis, setting.judged),
+        reproducer=reproducer(setting, setting.job, "load" if failures[0].stage == "load" else "logits"),
     )
 
 
@@ -105,9 +115,15 @@ def _looked(found: Explanation, setting: Setting) -> Explanation:
     rung = ladder.smallest(taken.good, taken.bad, taken.rungs)
     found = replace(found, facts=tuple(_facts(setting, taken)))
     if rung is None:
-        words = _GENERATION if setting.judged.stage == "generation" else _STATE_ONLY
-        return replace(found, notes=(*found.notes, words))
+        return _unseen(found, setting)
     return _traced(found, setting, taken, looks.traces(setting, rung, taken.rungs))
+
+
+def _unseen(found: Explanation, setting: Setting) -> Explanation:
+    """No forward shows it: it is in what generate() does, or in state that these inputs do not reach."""
+    if setting.judged.stage != "generation":
+        return replace(found, notes=(*found.notes, _STATE_ONLY))
+    return replace(found, notes=(*found.notes, _GENERATION), reproducer=reproducer(setting, setting.job, "generation"))
 
 
 def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Traces) -> Explanation:
@@ -131,6 +147,7 @@ def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Trac
         signatures=signatures.find(symptoms(taken, traced, alignment, parted)),
         changes=pieces,
         owner=code.whose(suspect, setting.judged, setting.ends.axis, pieces),
+        reproducer=reproducer(setting, traced.job, "logits"),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from matrix import table
 from matrix.explain.cause import Cause
+from matrix.explain.offer import Reproducer
 from matrix.explain.owner import Owner
 from matrix.explain.raised import Raised
-from matrix.explain.reproducer import Reproducer
 from matrix.explain.signatures import Signature
 from matrix.explain.source import SourceDiff
 from matrix.files import read_json, write_json
