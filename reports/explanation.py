@@ -18,8 +18,11 @@ from reports.names import SYMBOLS, count
 from reports.numbers import size
 from reports.templating import template
 
-_SCRIPT = 60_000
-"""Characters of a script that is shown whole."""
+_WHOLE = 1_000_000
+"""Characters and lines of what is never cut: half a script runs nowhere."""
+
+_DIFF = 30_000
+"""Characters of one diff."""
 
 _GROWTH = 40
 _POSITIONS = 16
@@ -227,13 +230,13 @@ def _proof(cause: Cause) -> Iterator[str]:
 
 
 def _parts(cause: Cause, found: Explanation) -> Markdown:
-    asked = found.question
+    """The parts with their values on both sides; nothing where they have none."""
+    good, bad = found.question.good, found.question.bad
     rows = [
-        {"part": causes.name_of(part).replace("`", ""), asked.good: _value(part.good), asked.bad: _value(part.bad)}
+        {"part": ticked(causes.name_of(part)), good: code(_value(part.good)), bad: code(_value(part.bad))}
         for part in cause.parts
     ]
-    shown = any(row[asked.good] != row[asked.bad] for row in rows)
-    return markdown(frame(rows)) if shown else Markdown("")
+    return markdown(frame(rows)) if any(row[good] != row[bad] for row in rows) else Markdown("")
 
 
 def _value(value: object) -> str:
@@ -277,7 +280,7 @@ def change(piece: SourceDiff) -> Change:
     return Change(
         title=text(piece.title),
         places=Markdown(" · ".join(places)),
-        diff=fence(piece.diff + cut, lines=_DIFF_LINES, characters=_SCRIPT, language="diff")
+        diff=fence(piece.diff + cut, lines=_DIFF_LINES, characters=_DIFF, language="diff")
         if piece.diff
         else ticked(f"{_upper(piece.note)}."),
     )
@@ -307,7 +310,7 @@ def script(found: Reproducer | None, question: Question) -> Script | None:
     return Script(
         sentence=ticked(found.reduced),
         commands=fence(commands, language="sh"),
-        script=fence(found.text, lines=10_000, characters=_SCRIPT, language="python"),
+        script=fence(found.text, lines=_WHOLE, characters=_WHOLE, language="python"),
         printed_caption=text("What it printed when it was run under each:"),
         printed=fence(printed, characters=6000, lines=80),
     )
