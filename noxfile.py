@@ -19,7 +19,7 @@ from matrix import environment, run, runner, spec  # noqa: E402
 from matrix.errors import MatrixError  # noqa: E402
 from matrix.files import locked  # noqa: E402
 from matrix.plan import plan  # noqa: E402
-from matrix.state import State  # noqa: E402
+from matrix.state import FOLDER_VARIABLE, State  # noqa: E402
 
 nox.needs_version = ">=2026.8.10"
 nox.options.default_venv_backend = "uv"
@@ -43,6 +43,7 @@ def run_python(session: nox.Session, group: str, *arguments: str) -> None:
     except MatrixError as error:
         session.error(f"our own environment cannot be built: {error}")
     variables = {**os.environ, environment.NOX_VARIABLE: sys.executable, "UV": environment.uv_path()}
+    variables[FOLDER_VARIABLE] = session.invoked_from
     # -E: an inherited PYTHONDONTWRITEBYTECODE would make every start compile everything again
     code = subprocess.call([environment.interpreter(venv), "-E", *arguments], env=variables, cwd=ROOT)
     if code:

@@ -18,12 +18,15 @@ from matrix.errors import CaptureError
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader, or a run that was killed, sees the old content or the new one, never a part."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The same of bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
-            file.write(text)
+            file.write(content)
             file.close()
             Path(file.name).replace(path)
         except BaseException:

@@ -81,6 +81,13 @@ def ask(folder: Path, cell: Cell, lock: Lock, tasks: Sequence[Task], settled: Se
     return True
 
 
+def ask_nothing(folder: Path, cell: Cell, lock: Lock) -> None:
+    """Write the request of a cell whose environment is to be built, and nothing else."""
+    (folder / CELL).unlink(missing_ok=True)
+    found = {"path": str(lock.path), "digest": lock.digest}
+    write_json(folder / REQUEST, {**_head(cell), "environ": dict(cell.environ), "lock": found, "jobs": []})
+
+
 def is_captured(job: Mapping[str, Any]) -> bool:
     """Whether a job's capture is on disk, whole."""
     return (Path(job["folder"]) / "response.json").exists()

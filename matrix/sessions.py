@@ -19,8 +19,15 @@ from matrix.state import ROOT
 _POLL_SECONDS = 0.05
 
 
-def drive(run: Run, cells: Sequence[Cell], jobs: int) -> None:
-    """Run the cells' sessions; a cell that leaves no cell.json gets one that says so."""
+def drive(run: Run, cells: Sequence[Cell], jobs: int, *, watched: bool = True) -> None:
+    """Run the cells' sessions; a cell that leaves no cell.json gets one that says so.
+
+    Args:
+        run: Where the cells' requests lie.
+        cells: The cells.
+        jobs: How many at a time.
+        watched: Whether a person is shown how far they are.
+    """
     if not cells:
         return
     log = run.folder / "nox.log"
@@ -33,7 +40,7 @@ def drive(run: Run, cells: Sequence[Cell], jobs: int) -> None:
             stderr=subprocess.STDOUT,
         )
         try:
-            with _shown(run, cells) as shown:
+            with _shown(run, cells, watched=watched) as shown:
                 while process.poll() is None:
                     shown.refresh()
                     time.sleep(_POLL_SECONDS)
@@ -54,8 +61,9 @@ def _command(cells: Sequence[Cell], jobs: int) -> list[str]:
     return [python, "-m", "nox", "-f", str(ROOT / "noxfile.py"), "-j", str(jobs), "--non-interactive", "-s", *names]
 
 
-def _shown(run: Run, cells: Sequence[Cell]) -> AbstractContextManager[Any]:
-    return progress.Progress(run, cells) if sys.stderr.isatty() else nullcontext(progress.Silence())
+def _shown(run: Run, cells: Sequence[Cell], *, watched: bool) -> AbstractContextManager[Any]:
+    shown = watched and sys.stderr.isatty()
+    return progress.Progress(run, cells) if shown else nullcontext(progress.Silence())
 
 
 def _reason(cell: Cell, log: str) -> tuple[CellStatus, str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
 
+FOLDER_VARIABLE = "MATRIX_FOLDER"
+"""Tells us where a command was typed: nox goes to the noxfile's folder before anything else."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:

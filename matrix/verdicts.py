@@ -96,6 +96,17 @@ def judge_run(run: Run) -> Verdicts:
     )
 
 
+def judge_cell(run: Run, cell: Cell, job: Job) -> Judgement:
+    """Judge one job of one cell against the baseline's, and nothing else of the run.
+
+    Raises:
+        CaptureError: When a file of the two cells is torn, or written by a newer version.
+    """
+    baseline = run.plan.baseline
+    cells = {known.id: _cell_report(run, known) for known in (baseline, cell)}
+    return _judge_pair(run, cells, Pair(baseline=baseline, reference=job, cell=cell, job=job))
+
+
 def _judge_pair(run: Run, cells: Mapping[str, CellReport], pair: Pair) -> Judgement:
     baseline = _side(run, cells[pair.baseline.id], pair.reference)
     report, again = cells[pair.cell.id], replace(pair.job, same_ids=True)
