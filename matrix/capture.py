@@ -136,10 +136,26 @@ def read(folder: Path) -> Capture | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
+    content = _content(folder)
+    return None if content is None else _capture(folder, content)
+
+
+def complete(folder: Path) -> tuple[Capture, dict[str, Any]] | None:
+    """A capture that did not fail, and everything its response holds, for a probe with facts of its own.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    content = _content(folder)
+    return (_capture(folder, content), content) if content and content["status"] == "captured" else None
+
+
+def _content(folder: Path) -> dict[str, Any] | None:
     path = folder / "response.json"
-    if not path.exists():
-        return None
-    content = read_json(path, schema=request.SCHEMA)
+    return read_json(path, schema=request.SCHEMA) if path.exists() else None
+
+
+def _capture(folder: Path, content: Mapping[str, Any]) -> Capture:
     error = content.get("error")
     return Capture(
         folder=folder,
@@ -165,8 +181,8 @@ def read(folder: Path) -> Capture | None:
 
 def read_tokens(folder: Path) -> Tokens | None:
     """Only the ids of a capture; None when it has none."""
-    path = folder / "response.json"
-    return _tokens(read_json(path, schema=request.SCHEMA).get("tokens")) if path.exists() else None
+    content = _content(folder)
+    return _tokens(content.get("tokens")) if content else None
 
 
 def _failure(stage: str, error: Mapping[str, Any]) -> Failure:

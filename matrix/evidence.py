@@ -12,7 +12,6 @@ from matrix import capture, request
 from matrix.capture import Capture, Tokens
 from matrix.case import Option, Variant
 from matrix.cell import Cell
-from matrix.files import read_json
 from matrix.outputs import same_where_kept
 from matrix.pairs import Pair, pairs
 from matrix.plan import Job
@@ -55,10 +54,10 @@ def read(folder: Path) -> Evidence | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    taken = capture.read(folder)
-    if taken is None or taken.status != "captured":
+    found = capture.complete(folder)
+    if found is None:
         return None
-    content = read_json(folder / "response.json", schema=request.SCHEMA)
+    taken, content = found
     names = ("dtype", "kernel", "roundings", "exact", "escaped", "lacking", "contents")
     misrounded = tuple(content.get("misrounded", ()))
     return Evidence(capture=taken, misrounded=misrounded, **{name: content[name] for name in names})

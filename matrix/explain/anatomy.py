@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix import capture, request
+from matrix import capture
 from matrix.capture import Capture, TensorState
-from matrix.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +81,10 @@ def read(folder: Path) -> Anatomy | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    taken = capture.read(folder)
-    if taken is None or taken.status != "captured":
+    found = capture.complete(folder)
+    if found is None:
         return None
-    content = read_json(folder / "response.json", schema=request.SCHEMA)
+    taken, content = found
     return Anatomy(
         capture=taken,
         modules=tuple(ModuleFacts(**facts) for facts in content["modules"]),

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix import capture, request
+from matrix import capture
 from matrix.explain import reproducer
 from matrix.explain.reduce import LAYERS, Candidate
 from matrix.explain.reproducer import Seed, Subject
-from matrix.files import read_json
 from matrix.tensorfile import TensorFile
 
 FILES_LIMIT = 20_000
@@ -101,10 +100,11 @@ def read(folder: Path) -> Shrunk | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    taken = capture.read(folder)
-    if taken is None or taken.status != "captured":
+    found = capture.complete(folder)
+    if found is None:
         return None
-    models = read_json(folder / "response.json", schema=request.SCHEMA)["models"]
+    taken, content = found
+    models = content["models"]
     tensors = TensorFile(taken.tensors)
     return Shrunk(
         weights=tuple(_shapes(model["weights"]) for model in models),

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from matrix import capture, request
+from matrix import capture
 from matrix.capture import Capture
-from matrix.files import read_json
 
 PartKind = Literal["tensor", "scalar", "class", "config", "attention", "dtype", "output"]
 """A state tensor; a plain attribute; a module without parameters; what a reload is asked for; a module's output."""
@@ -116,10 +115,10 @@ def read(folder: Path) -> Swap | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    taken = capture.read(folder)
-    if taken is None or taken.status != "captured":
+    found = capture.complete(folder)
+    if found is None:
         return None
-    content = read_json(folder / "response.json", schema=request.SCHEMA)
+    taken, content = found
     control = content["control"]
     return Swap(
         capture=taken,

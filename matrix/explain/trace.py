@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from matrix import capture, request
+from matrix import capture
 from matrix.capture import Capture
-from matrix.files import read_json
 
 Piece = Literal["query", "key", "value", "mask", "scores", "weights", "context"]
 """A functional part of attention: after projection and rotary embedding, before the output projection."""
@@ -85,10 +84,10 @@ def read(folder: Path) -> Trace | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    taken = capture.read(folder)
-    if taken is None or taken.status != "captured":
+    found = capture.complete(folder)
+    if found is None:
         return None
-    content = read_json(folder / "response.json", schema=request.SCHEMA)
+    taken, content = found
     return Trace(capture=taken, inert=content["inert"], calls=tuple(map(_call, content["calls"])))
 
 
