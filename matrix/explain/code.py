@@ -91,8 +91,9 @@ def interpreter(cell: Cell) -> Path | None:
 
 
 def _environment(cell: Cell) -> Path:
-    # nox makes a folder's name of the session's
-    return ROOT / ".nox" / re.sub(r"[^A-Za-z0-9_-]+", "-", f"cell({cell.id})").strip("-")
+    # as nox makes a folder's name of a session's (nox/sessions.py, _normalize_path)
+    name = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "-", f"cell({cell.id})").lower()).strip("-")
+    return ROOT / ".nox" / name
 
 
 def of_failure(found: Raised, sites: tuple[Path | None, Path | None]) -> tuple[SourceDiff, ...]:

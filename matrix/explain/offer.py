@@ -74,31 +74,51 @@ class Reproducer:
 
 
 def attempts(
+    subject: Subject,
     pair: tuple[Candidate, Shrunk, Shrunk] | None,
-    files: Mapping[str, str],
+    files: Mapping[str, str] | None,
     config: Mapping[str, Any],
     inputs: Mapping[str, Any],
 ) -> Iterator[Attempt]:
     """What to offer, best first: the picked candidate with its code trimmed, the same whole, the case's checkpoint.
 
     Args:
+        subject: What is reproduced.
         pair: The candidate that was picked, with the good and the bad cell's captures; None where none shows it.
-        files: The checkpoint's small files.
+        files: The checkpoint's small files; None where they are too long.
         config: The checkpoint's own config.
         inputs: The inputs that show the difference on the case's own checkpoint.
     """
-    if pair:
-        chosen, *sides = pair
-        said = shrink.sentence(chosen, config, inputs)
-        values = [one.tried[chosen.model, chosen.run].values for one in sides]
-        measured = tuple(() if one is None else tuple(one.tolist()) for one in values)
-        short = trim.trimmed(files, trim.union(*(one.called[chosen.model] for one in sides)))
-        whole = shrink.seed(chosen, sides[0], files)
-        if short != files:
-            seed, words = replace(whole, files=short), f"{said} Of the model's own code, what never ran is left out."
-            yield Attempt(inputs=chosen.inputs, seed=seed, reduced=words, values=(measured[0], measured[1]))
-        yield Attempt(inputs=chosen.inputs, seed=whole, reduced=said)
-    yield Attempt(inputs=inputs, seed=None, reduced=shrink.sentence(None, config, inputs))
+    if subject.stage == "tokens":
+        said = "Only the tokenizer is loaded."
+        if files:
+            yield Attempt(inputs={}, seed=Seed(files=files), reduced=said)
+        yield Attempt(inputs={}, seed=None, reduced=f"{said} Its files are the case's own.")
+        return
+    if pair and files is not None:
+        yield from _made_up(*pair, files, config, inputs)
+    said = "The weights are those of the GGUF file." if subject.gguf else "The weights are the checkpoint's own."
+    yield Attempt(inputs=inputs, seed=None, reduced=f"Nothing smaller was found to show the difference. {said}")
+
+
+def _made_up(
+    chosen: Candidate,
+    good: Shrunk,
+    bad: Shrunk,
+    files: Mapping[str, str],
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> Iterator[Attempt]:
+    said = shrink.sentence(chosen, config, inputs)
+    values = [one.tried[chosen.model, chosen.run].values for one in (good, bad)]
+    measured = [() if one is None else tuple(one.tolist()) for one in values]
+    short = trim.trimmed(files, trim.union(good.called[chosen.model], bad.called[chosen.model]))
+    whole = shrink.seed(chosen, good, files)
+    if short != files:
+        words = f"{said} Of the model's own code, what never ran is left out."
+        seed = replace(whole, files=short)
+        yield Attempt(inputs=chosen.inputs, seed=seed, reduced=words, values=(measured[0], measured[1]))
+    yield Attempt(inputs=chosen.inputs, seed=whole, reduced=said)
 
 
 def offer(

@@ -29,6 +29,9 @@ _SPECIAL = "_token_id"
 _SIZES = ("tiny", "narrow", "given")
 """Everything small; only the vocabulary and the feed-forward network small; as the case has it."""
 
+_LENGTHS = (*range(1, 9), *(n for power in range(3, 13) for n in (3 * 2**power // 2, 2 ** (power + 1))))
+"""Every short length, then 12, 16, 24, 32, …: each one more costs two forwards of a tiny model."""
+
 _VOCABULARY, _FEED_FORWARD, _FEW_HEADS, _HEAD = 32, 16, 2, 8
 
 
@@ -155,27 +158,39 @@ def _narrow_heads(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _shorter(inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The first row without its padding, at growing lengths; then everything as it is given."""
+    """The first row without its padding, at growing lengths; the first padded row alone; everything as it is given."""
     ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
     if ids:
-        kept = [place for place, keep in enumerate(mask[0] if mask else [1] * len(ids[0])) if keep]
+        rows = mask or [[1] * len(row) for row in ids]
+        kept = [place for place, keep in enumerate(rows[0]) if keep]
         rest = {name: value for name, value in inputs.items() if name != "attention_mask"}
-        for length in [*itertools.takewhile(lambda n: n < len(kept), (2**n for n in range(20))), len(kept)]:
-            yield {name: _first_row(value, ids, kept[:length]) for name, value in rest.items()}
-    if not ids or len(ids) > 1 or (mask and not all(mask[0])):
+        for length in [*itertools.takewhile(lambda n: n < len(kept), _LENGTHS), len(kept)]:
+            yield {name: _one_row(value, ids, 0, kept[:length]) for name, value in rest.items()}
+        for row in [row for row, keep in enumerate(rows) if not all(keep)][:1]:
+            for places in _padded(rows[row]):
+                yield {name: _one_row(value, ids, row, places) for name, value in inputs.items()}
+    if not ids or len(ids) > 1:
         yield dict(inputs)
 
 
-def _first_row(value: Any, ids: Any, kept: Sequence[int]) -> Any:  # noqa: ANN401 - straight from a case
-    """One input's first row, cut alike where it holds one number per id."""
+def _padded(mask: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Where to cut a padded row: one place of padding with one, two, four, … tokens beside it; then not at all."""
+    edge = next((place for place in range(1, len(mask)) if mask[place] and not mask[place - 1]), None)
+    if edge is not None:
+        lengths = (2**power for power in range(12))
+        yield from (range(edge - 1, edge + n) for n in itertools.takewhile(lambda n: edge + n < len(mask), lengths))
+    yield range(len(mask))
+
+
+def _one_row(value: Any, ids: Any, row: int, places: Sequence[int]) -> Any:  # noqa: ANN401 - straight from a case
+    """One row of one input, cut alike where it holds one number per id."""
     if isinstance(value, Mapping):
         batched = value["shape"] and value["shape"][0] == len(ids)
         return {**value, "shape": [1, *value["shape"][1:]]} if batched else dict(value)
     if not isinstance(value, (list, tuple)) or len(value) != len(ids):
         return value
-    row = value[0]
-    same = isinstance(row, (list, tuple)) and len(row) == len(ids[0])
-    return [[row[place] for place in kept]] if same else [row]
+    same = isinstance(value[row], (list, tuple)) and len(value[row]) == len(ids[row])
+    return [[value[row][place] for place in places]] if same else [value[row]]
 
 
 def _in_vocabulary(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

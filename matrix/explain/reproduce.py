@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matrix import evidence, plan
+from matrix import plan
 from matrix.console import tell
 from matrix.explain import code, offer, reduce, shrink
 from matrix.explain.offer import Reproducer
@@ -20,11 +21,8 @@ from matrix.explain.shrink import Shrunk
 from matrix.plan import Job
 from matrix.sources import Source
 
-_ROUNDING = 64
-"""Unit roundoffs of the largest logit that a reduced model may differ by and still only round: its sums are short."""
-
-_CLEAR = 1024
-"""So many of them are certainly more; a case that differs by less is shown by any difference."""
+_SHARE = 0.01
+"""Of the case's own relative difference, what a reduced model must show: one that merely rounds shows far less."""
 
 
 def reproducer(setting: Setting, job: Job, stage: Stage) -> Reproducer | None:
@@ -38,17 +36,17 @@ def reproducer(setting: Setting, job: Job, stage: Stage) -> Reproducer | None:
     checkpoint, tokenizer = setting.work.sources[job.case.name]
     source = tokenizer if stage == "tokens" else checkpoint
     pythons = [code.interpreter(cell) for cell in setting.cells]
-    if not pythons[0] or not pythons[1]:
+    if not pythons[0] or not pythons[1] or setting.work.spec.axes[setting.ends.axis].kind != "requirement":
         return None
     tell("writing a reproducer and running it under both …")
-    subject, inputs = _subject(setting, job, stage, source), _inputs(job)
-    files = shrink.small_files(source.folder)
+    subject, inputs = _subject(setting, job, stage, source), _inputs(job, stage)
+    files = None if source.file else shrink.small_files(source.folder, stage)
     config = {} if source.file or stage == "tokens" else reduce.read_config(source.folder)
     pair = _smaller(setting, job, subject, config, files) if config and files is not None else None
     with tempfile.TemporaryDirectory(prefix="matrix-repro-") as scratch:
         return offer.offer(
             subject,
-            offer.attempts(pair, files or {}, config, inputs),
+            offer.attempts(subject, pair, files, config, inputs),
             (pythons[0], pythons[1]),
             Path(scratch),
             checkpoint=source.folder / source.file if source.file else source.folder,
@@ -60,7 +58,7 @@ def _smaller(
     setting: Setting, job: Job, subject: Subject, config: Mapping[str, Any], files: Mapping[str, str]
 ) -> tuple[Candidate, Shrunk, Shrunk] | None:
     """The smallest reduced model that both cells show the difference with; None where none does."""
-    tried = reduce.candidates(config, _inputs(job))
+    tried = reduce.candidates(config, _inputs(job, subject.stage))
     if not tried:
         return None
     asked = replace(job, take="shrink", ask=shrink.ask(subject, tried, files, config))
@@ -106,7 +104,9 @@ def _poisoned(setting: Setting) -> bool:
     return bool(bad and bad.uninitialised and setting.judged.verdict == "unstable")
 
 
-def _inputs(job: Job) -> dict[str, Any]:
+def _inputs(job: Job, stage: Stage) -> dict[str, Any]:
+    if stage == "load":
+        return {}
     lists = {"input_ids": job.case.input_ids, "attention_mask": job.case.attention_mask}
     return {name: rows for name, rows in {**lists, **job.case.inputs}.items() if rows}
 
@@ -119,10 +119,6 @@ def _error(setting: Setting) -> str | None:
 
 def _least(setting: Setting) -> float:
     """How far apart a reduced model's logits must lie, relative to the largest, to be more than rounding."""
-    comparison, good = setting.judged.comparison, sides(setting)[0]
-    if comparison is None or comparison.outputs is None or good is None:
-        return 0.0
-    unit = 2.0 ** -evidence.bits(good.outputs["logits"]["dtype"])
-    values = comparison.outputs.values
-    scale = max(abs(values.baseline_value), values.max_abs) if values.baseline_value is not None else values.max_abs
-    return _ROUNDING * unit if values.max_abs > _CLEAR * unit * scale else 0.0
+    comparison = setting.judged.comparison
+    share = comparison.outputs.values.l2_rel if comparison and comparison.outputs else 0.0
+    return _SHARE * share if math.isfinite(share) else 0.0

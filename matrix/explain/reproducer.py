@@ -31,12 +31,12 @@ class Seed:
     """A checkpoint that follows from text alone.
 
     Attributes:
-        config: The whole config.json.
+        config: The whole config.json; unused where only the tokenizer is looked at.
         weights: Tensor → shape; the values follow from the name.
         files: Further small files of the checkpoint, remote code above all, name → text.
     """
 
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Sequence[int]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -101,7 +101,8 @@ def _flags(subject: Subject, inputs: Mapping[str, Any], *, seeded: bool) -> set[
     given = {
         "seeded": seeded,
         "unseeded": not seeded,
-        "numbers": seeded or drawn,
+        "weights": seeded and model,
+        "numbers": (seeded and model) or drawn,
         "model": model,
         "torch": model,
         "ran": ran,
@@ -153,14 +154,18 @@ def _fill(template: str, flags: set[str], words: Mapping[str, str]) -> str:
 
 
 def _kept(template: str, flags: set[str]) -> Iterator[str]:
-    keep = True
+    """The lines of the blocks that stay, never more than two blank ones in a row."""
+    blocks: list[bool] = []
+    blank = 0
     for line in template.splitlines():
         if line.startswith("#if "):
-            keep = line.removeprefix("#if ") in flags
+            blocks.append(line.removeprefix("#if ") in flags)
         elif line == "#end":
-            keep = True
-        elif keep:
-            yield line
+            blocks.pop()
+        elif all(blocks):
+            blank = 0 if line else blank + 1
+            if blank <= 2:  # noqa: PLR2004 - as between functions
+                yield line
 
 
 def _load_arguments(subject: Subject) -> str:
@@ -170,7 +175,7 @@ def _load_arguments(subject: Subject) -> str:
         options["attn_implementation"] = subject.variant.attention
     options |= {} if tokens else case.load
     spelled = ["folder", *(f"{name}={_inline(value)}" for name, value in options.items())]
-    spelled += ["gguf_file=gguf"] if subject.gguf and not tokens else []
+    spelled += ["gguf_file=gguf"] if subject.gguf else []
     spelled += ["**dtype"] if subject.variant.dtype != "default" and not tokens else []
     line = ", ".join(spelled)
     return line if len(line) < _WIDTH - 64 else "\n        " + ",\n        ".join(spelled) + ",\n    "

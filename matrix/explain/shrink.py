@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from matrix import capture
 from matrix.explain import reproducer
 from matrix.explain.reduce import LAYERS, Candidate
-from matrix.explain.reproducer import Seed, Subject
+from matrix.explain.reproducer import Seed, Stage, Subject
 from matrix.tensorfile import TensorFile
 
 FILES_LIMIT = 20_000
@@ -25,6 +25,12 @@ FILES_LIMIT = 20_000
 
 NUMBERS_LIMIT = 4_000_000
 """Weights that a script may make up: some seconds."""
+
+
+_TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,17 @@ class Shrunk:
     called: tuple[Mapping[str, tuple[int, ...]], ...]
 
 
-def small_files(folder: Path) -> dict[str, str] | None:
-    """Remote code and generation defaults of a checkpoint, name → text; None where they are too long for a script."""
-    paths = [*sorted(folder.glob("*.py")), folder / "generation_config.json"]
-    files = {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+def small_files(folder: Path, stage: Stage) -> dict[str, str] | None:
+    """What a script needs of a checkpoint besides config and weights; None where that is too long or no text.
+
+    Remote code and generation defaults, or the tokenizer's files where only the tokenizer is looked at.
+    """
+    names = (*_TOKENIZER, "config.json") if stage == "tokens" else ("generation_config.json",)
+    paths = [*sorted(folder.glob("*.py")), *(folder / name for name in names)]
+    try:
+        files = {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+    except UnicodeDecodeError:
+        return None
     return files if sum(map(len, files.values())) <= FILES_LIMIT else None
 
 
@@ -151,16 +164,14 @@ def seed(chosen: Candidate, good: Shrunk, files: Mapping[str, str]) -> Seed:
     return Seed(config=chosen.config, weights=good.weights[chosen.model] or {}, files=files)
 
 
-def sentence(chosen: Candidate | None, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+def sentence(chosen: Candidate, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     """What was made smaller.
 
     Args:
-        chosen: The candidate; None where only the case's own checkpoint shows the difference.
+        chosen: The candidate.
         config: The checkpoint's own config.
         inputs: The case's own inputs.
     """
-    if chosen is None:
-        return "No reduced model shows the difference: this needs the case's own checkpoint."
     before = sum(map(len, inputs.get("input_ids", ())))
     layers = next((config[key] for key in LAYERS if isinstance(config.get(key), int)), 0)
     said = [f"{chosen.layers} of {layers} layers"] if layers else []

@@ -38,8 +38,10 @@ def _shorter(text: str, called: frozenset[int] | None) -> str:
         tree = ast.parse(text)
         gone = {line for span in _docstrings(tree) for line in span}
         gone |= {line for span in _uncalled(tree, called) for line in span} if called else set()
-        lines = _without_comments(text)
-        left = "\n".join(_spaced([line for number, line in enumerate(lines, 1) if number not in gone and line != ""]))
+        words = _strings(tree)
+        lines = enumerate(_without_comments(text), 1)
+        kept = [(line, number in words) for number, line in lines if number not in gone and (line or number in words)]
+        left = "\n".join(_spaced(kept))
         ast.parse(left)
     except (SyntaxError, tokenize.TokenError):
         return text
@@ -76,26 +78,34 @@ def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return min(node.lineno, *(decorator.lineno for decorator in node.decorator_list), node.lineno)
 
 
+def _strings(tree: ast.Module) -> set[int]:
+    """Every line that a string of several lines runs through, but for its first."""
+    texts = (node for node in ast.walk(tree) if isinstance(node, (ast.Constant, ast.JoinedStr)))
+    return {line for node in texts for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)}
+
+
 def _without_comments(text: str) -> list[str]:
-    """The lines; one that held nothing but a comment or blanks is empty, unless a string runs through it."""
+    """The lines; one that held nothing but a comment is empty."""
     lines = text.splitlines()
-    inside: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        row, column = token.start
         if token.type == tokenize.COMMENT:
+            row, column = token.start
             lines[row - 1] = lines[row - 1][:column].rstrip()
-        elif token.type == tokenize.STRING and token.end[0] > row:
-            inside.update(range(row, token.end[0] + 1))
-    return [line if number in inside else line.rstrip() for number, line in enumerate(lines, 1)]
+    return lines
 
 
-def _spaced(lines: Sequence[str]) -> Iterator[str]:
-    """Blank lines as usual: two before what starts a block of the file, one before what starts one of a class."""
+def _spaced(lines: Sequence[tuple[str, bool]]) -> Iterator[str]:
+    """Blank lines as usual: two before what starts a block of the file, one before what starts one of a class.
+
+    Args:
+        lines: Line, and whether it belongs to a string that started before it.
+    """
     before = ""
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        starts = line.lstrip().startswith(("def ", "class ", "@", "async def ")) and not before.lstrip().startswith("@")
-        if starts and indent <= 4 and before and not before.endswith((":", "(")):  # noqa: PLR2004 - a class's methods
+    for line, is_text in lines:
+        word = line.lstrip()
+        indent = len(line) - len(word)
+        starts = word.startswith(("def ", "class ", "@", "async def ")) and not before.lstrip().startswith("@")
+        if starts and not is_text and indent <= 4 and before and not before.endswith(":"):  # noqa: PLR2004 - of a class
             yield from [""] * (1 if indent else 2)
         yield line
         before = line
