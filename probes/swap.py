@@ -88,10 +88,12 @@ def upstream(bench, loads, state):
 
     Only of what both sides have: a key that one side lacks cannot be put into the other as it is there. Where a load
     drew what it missed, such keys are tried all the same, so that the trials tell. A load that leaves memory unwritten
-    is not asked again: it may find the good side's numbers there.
+    is not asked again: it may find the good side's numbers there. All of what it never wrote is at fault, however
+    little of it shows in what this load happened to find there.
     """
     if bench.own_load["uninitialised"]:
-        return smallest(bench, state)
+        unwritten = [part for part in state if part["name"] in bench.own_load["uninitialised"]]
+        return unwritten if unwritten and bench.trial(unwritten)[1] else smallest(bench, state)
     both = [part for part in loads if part["kind"] != "config" or None not in (part["good"], part["bad"])]
     if loads != both and bench.own_load["loading"]["missing_keys"] and bench.trial(loads)[1]:
         smallest(bench, loads)
