@@ -53,6 +53,11 @@ class Suspect:
         return self.cause.parts[0].name if self.cause and self.cause.parts else ""
 
     @property
+    def unwritten(self) -> bool:
+        """Whether loading never wrote that part on the bad side."""
+        return self.part in self.bad.capture.uninitialised
+
+    @property
     def state(self) -> Kind | None:
         """The kind of state that the cause is, if it is one."""
         if self.cause is None or self.cause.kind != "state":
@@ -73,7 +78,8 @@ def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
     yield source.changed_code(*sites, *suspect.modules)
     if suspect.state:
         yield loading.loading_path(*sites, suspect.state, suspect.models)
-    if suspect.state or (suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}):
+    configures = suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}
+    if configures or (suspect.state and not suspect.unwritten):
         configured = source.config_class(*sites, *suspect.models)
         if configured and configured.diff:
             yield configured
@@ -150,7 +156,9 @@ def _versions(judged: Judgement) -> tuple[dict[str, str], dict[str, str]]:
 def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDiff, ...]) -> Owner:
     """Whose bug it is."""
     versions = [side.capture.environment.get("versions", {}) for side in (suspect.good, suspect.bad)]
-    kinds = [part.kind for part in suspect.cause.parts] if suspect.cause else []
+    known = suspect.cause.parts if suspect.cause and suspect.cause.kind != "unknown" else ()
+    more = f" and {len(known) - 1} more" if len(known) > 1 else ""
+    config = source.config_class(suspect.good.site, suspect.bad.site, *suspect.models)
     loads = [
         piece for piece in pieces if suspect.state and "transformers/modeling_utils.py" in piece.path and piece.diff
     ]
@@ -160,11 +168,13 @@ def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDi
             axis=axis,
             stage=judged.stage,
             module=suspect.modules[1],
-            part=kinds[0] if kinds else None,
-            name=suspect.part,
+            part=known[0].kind if known else None,
+            name=f"{known[0].name}{more}" if known else "",
+            values=(known[0].good, known[0].bad) if known and known[0].kind != "tensor" else None,
+            configured=(config.title, f"{config.path}:{config.bad_line}") if config and config.diff else None,
             good=_names(versions[0]),
             bad=_names(versions[1]),
-            unwritten=suspect.part in suspect.bad.capture.uninitialised,
+            unwritten=suspect.unwritten,
             loading=(place, loads[0].changed[0]) if loads and loads[0].changed else None,
             same_code=bool(pieces and not pieces[0].diff),
         )

@@ -29,7 +29,9 @@ class Trail:
         stage: The stage at which it starts.
         module: The first divergent module, or the one that holds the cause, on the bad side; None where unknown.
         part: The kind of part whose swap restores the good side; None where none was found.
-        name: The part's name, such as `model.rotary_emb.inv_freq`.
+        name: The part's name, such as `model.rotary_emb.inv_freq`; of several, the first and how many more there are.
+        values: What the part is on the good and on the bad side, where that is one plain value.
+        configured: Name and `path:line` of the config class, where its code changed.
         good: Package → version on the good side.
         bad: Package → version on the bad side.
         unwritten: Whether loading never wrote the part.
@@ -44,6 +46,8 @@ class Trail:
     module: ModuleFacts | None = None
     part: PartKind | None = None
     name: str = ""
+    values: tuple[object, object] | None = None
+    configured: tuple[str, str] | None = None
     good: Mapping[str, str] = field(default_factory=dict)
     bad: Mapping[str, str] = field(default_factory=dict)
     unwritten: bool = False
@@ -60,7 +64,9 @@ class Trail:
     @property
     def is_state(self) -> bool:
         """Whether the cause is something that loading decides."""
-        return self.part == "tensor" or self.unwritten or self.stage in {"load", "parameters", "buffers"}
+        if self.part is not None:
+            return self.part == "tensor"
+        return self.unwritten or self.stage in {"load", "parameters", "buffers"}
 
     def moved(self, package: str) -> bool:
         """Whether both sides have another version of a package."""
@@ -116,13 +122,16 @@ def _other_axis(trail: Trail) -> Owner | None:
 
 def _remote(trail: Trail) -> Owner | None:
     """The model's own code, which is the same on both sides: what is around it moved."""
-    if not trail.is_remote or trail.module is None:
+    if not trail.is_remote or trail.module is None or trail.part == "dtype":
         return None
     said = f"{trail.module.class_name} is the model's own code"
+    if trail.part in {"config", "scalar"}:
+        return _told(trail, trail.module, f"{said}, and {trail.name} {_instead(trail)}")
     if not trail.is_state:
         return _told(trail, trail.module, f"{said}, and does something else under this {trail.axis}")
     what = trail.name or "its state"
-    found = _told(trail, trail.module, f"{said}: `_init_weights` that computes {what} again would mend it")
+    mended = f"{said}: `_init_weights` that computes {what} again would mend it"
+    found = _told(trail, trail.module, mended if trail.unwritten else f"{said}, and {_not_the_same(trail)}")
     return replace(found, also=_loader(trail, what))
 
 
@@ -135,10 +144,10 @@ def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
 def _loader(trail: Trail, what: str) -> tuple[Owner, ...]:
     """Who changed how remote code's state is loaded."""
     if trail.loading is None:
-        return (_of("transformers", f"the code is the same on both sides, and only one release loads {what} right"),)
+        return (_of("transformers", f"the code is the same on both sides, and {what} is not after loading"),)
     place, function = trail.loading
-    lost = "leaves it unwritten" if trail.unwritten else "loads it otherwise"
-    return (_of("transformers", f"{function} changed, and {lost}", place),)
+    lost = "and leaves it unwritten" if trail.unwritten else "which has a part in loading"
+    return (_of("transformers", f"{function} changed, {lost}", place),)
 
 
 def _torch(trail: Trail) -> Owner | None:
@@ -160,16 +169,51 @@ def _native(trail: Trail) -> Owner:
     module = trail.module
     if module is None:
         return _of("transformers", "only transformers' release differs, and the model is its own")
-    said = f"{module.class_name} in {upstream.path(module.file)} is transformers' own"
-    if trail.part in {"config", "scalar"}:
-        return _of("transformers", f"{said}, and reads {trail.name} otherwise", _line(module))
+    # what torch defines is built and filled by transformers, so its line says nothing
+    torchs = module.file.split("/")[0] == "torch"
+    line = "" if torchs else _line(module)
+    if trail.part in {"config", "dtype", "attention"}:
+        return _asked(trail, line)
+    whose = "is torch's" if torchs else f"in {upstream.path(module.file)} is transformers' own"
+    said = f"{module.class_name} {whose}"
+    if trail.part == "scalar":
+        return _of("transformers", f"{said}, and {trail.name} {_instead(trail)}", line)
     if not trail.is_state:
-        code = "; its own code does the same, so look at what it calls" if trail.same_code else ""
-        return _of("transformers", f"{said}{code}", _line(module))
+        further = ", and transformers is what differs" if torchs else ""
+        code = "; its own code does the same, so look at what it calls" if trail.same_code and not torchs else ""
+        return _of("transformers", f"{said}{further}{code}", line)
     what = trail.name or "its state"
-    place, function = trail.loading or (_line(module), "")
+    place, function = trail.loading or (line, "")
+    lost = f"`_init_weights` of its model has to fill {what}" if trail.unwritten else _not_the_same(trail)
     changed = f", and {function} changed" if function else ""
-    return _of("transformers", f"{said}: `_init_weights` of its model has to fill {what}{changed}", place)
+    return _of("transformers", f"{said}: {lost}{changed}", place)
+
+
+def _asked(trail: Trail, line: str) -> Owner:
+    """What a load is asked for, or asks a config class for."""
+    if trail.part != "config":
+        what = "dtype" if trail.part == "dtype" else "attention kernel"
+        return _of("transformers", f"it decides on the {what}, which {_instead(trail)}")
+    name, place = trail.configured or ("", line)
+    changed = f"{name} changed, and " if name else ""
+    return _of("transformers", f"{changed}the config value {trail.name} {_instead(trail)}", place)
+
+
+def _instead(trail: Trail) -> str:
+    """`is 500000.0 instead of 10000.0`."""
+    if trail.values is None or trail.values[0] is None:
+        return "is not the same on both sides"
+    good, bad = map(_plain, trail.values)
+    return f"is gone, which was {good}" if trail.values[1] is None else f"is {bad} instead of {good}"
+
+
+def _plain(value: object) -> str:
+    """A value as a person writes it; functions and classes by their names."""
+    return str(next(iter(value.values()))) if isinstance(value, Mapping) and len(value) == 1 else str(value)
+
+
+def _not_the_same(trail: Trail) -> str:
+    return f"{trail.name or 'its state'} is not the same after loading"
 
 
 def _of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:
