@@ -134,15 +134,7 @@ def whose_failure(found: Raised, axis: str, judged: Judgement) -> Owner:
 def whose_tokens(judged: Judgement, axis: str) -> Owner:
     """Whose bug other ids are."""
     good, bad = _versions(judged)
-    return owner(
-        Trail(
-            axis=axis,
-            stage="tokens",
-            good=good,
-            bad=bad,
-            fast_tokenizer=good.get("tokenizers") != bad.get("tokenizers"),
-        )
-    )
+    return owner(Trail(axis=axis, stage="tokens", good=good, bad=bad))
 
 
 def _versions(judged: Judgement) -> tuple[dict[str, str], dict[str, str]]:

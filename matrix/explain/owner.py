@@ -37,7 +37,6 @@ class Trail:
         unwritten: Whether loading never wrote the part.
         loading: `path:line` and name of the function that changed how such state is loaded, where one did.
         same_code: Whether the class's own code does the same on both sides.
-        fast_tokenizer: Whether the tokenizer runs in the tokenizers package.
         repository: Where the model's repository is, such as `org/name` on the hub; empty for a local folder.
     """
 
@@ -53,7 +52,6 @@ class Trail:
     unwritten: bool = False
     loading: tuple[str, str] | None = None
     same_code: bool = False
-    fast_tokenizer: bool = False
     repository: str = ""
 
     @property
@@ -103,15 +101,15 @@ def owner(trail: Trail) -> Owner:
 def _tokens(trail: Trail) -> Owner | None:
     if trail.stage != "tokens":
         return None
-    if trail.fast_tokenizer and trail.moved("tokenizers"):
-        versions = f"{trail.good.get('tokenizers')} and {trail.bad.get('tokenizers')}"
-        why = f"the tokens differ, the tokenizer is a fast one, and tokenizers is {versions}"
-        if not trail.moved("transformers"):
-            return _of("tokenizers", why)
-        # both moved: the ids alone do not tell which of them did it
-        also = _of("transformers", "it builds the fast tokenizer, and its release differs too")
-        return _of("tokenizers", why, also=(also,))
-    return _of("transformers", "the tokens differ, and transformers builds the tokenizer")
+    versions = f"{trail.good.get('tokenizers')} and {trail.bad.get('tokenizers')}"
+    if not trail.moved("transformers"):
+        return (
+            _of("tokenizers", f"the tokens differ, and tokenizers is {versions}") if trail.moved("tokenizers") else None
+        )
+    # where both moved, the ids alone do not tell which of them did it
+    also = _of("tokenizers", f"fast tokenizers run in it, and it differs too: {versions}")
+    why = "the tokens differ, and transformers builds the tokenizer"
+    return _of("transformers", why, also=(also,) if trail.moved("tokenizers") else ())
 
 
 def _other_axis(trail: Trail) -> Owner | None:

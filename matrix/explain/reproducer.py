@@ -153,13 +153,13 @@ def _fill(template: str, flags: set[str], words: Mapping[str, str]) -> str:
 
 
 def _kept(template: str, flags: set[str]) -> Iterator[str]:
-    keep = True
+    open_blocks: list[bool] = []
     for line in template.splitlines():
         if line.startswith("#if "):
-            keep = line.removeprefix("#if ") in flags
+            open_blocks.append(line.removeprefix("#if ") in flags)
         elif line == "#end":
-            keep = True
-        elif keep:
+            open_blocks.pop()
+        elif all(open_blocks):
             yield line
 
 
@@ -170,7 +170,7 @@ def _load_arguments(subject: Subject) -> str:
         options["attn_implementation"] = subject.variant.attention
     options |= {} if tokens else case.load
     spelled = ["folder", *(f"{name}={_inline(value)}" for name, value in options.items())]
-    spelled += ["gguf_file=gguf"] if subject.gguf and not tokens else []
+    spelled += ["gguf_file=gguf"] if subject.gguf else []
     spelled += ["**dtype"] if subject.variant.dtype != "default" and not tokens else []
     line = ", ".join(spelled)
     return line if len(line) < _WIDTH - 64 else "\n        " + ",\n        ".join(spelled) + ",\n    "
