@@ -38,9 +38,23 @@ class Suspect:
 
     @property
     def modules(self) -> tuple[ModuleFacts, ModuleFacts]:
-        """The module on both sides; the model itself where a side has none of that name."""
-        found = self.good.module(self.name), self.bad.module(self.name)
-        return (found[0], found[1]) if found[0] and found[1] else (self.good.modules[0], self.bad.modules[0])
+        """The module on both sides; the model itself where a side has none of that name.
+
+        Where both sides have one torch, the module whose code makes and fills a module of torch's own.
+        """
+        good, bad = (
+            _names(side.capture.environment.get("versions", {})).get("torch") for side in (self.good, self.bad)
+        )
+        name = self.name
+        found = self._named(name)
+        while name and good == bad and all(facts.file.split("/")[0] == "torch" for facts in found):
+            name = name.rpartition(".")[0]
+            found = self._named(name)
+        return found
+
+    def _named(self, name: str) -> tuple[ModuleFacts, ModuleFacts]:
+        found = self.good.module(name), self.bad.module(name)
+        return (found[0], found[1]) if found[0] and found[1] else self.models
 
     @property
     def models(self) -> tuple[ModuleFacts, ModuleFacts]:
@@ -58,9 +72,15 @@ class Suspect:
         return self.part in self.bad.capture.uninitialised
 
     @property
+    def one_sided(self) -> bool:
+        """Whether that part is a parameter that only one side has at all, which no loading decides."""
+        sides = [{state.name for state in side.capture.parameters} for side in (self.good, self.bad)]
+        return self.part in sides[0] ^ sides[1]
+
+    @property
     def state(self) -> Kind | None:
-        """The kind of state that the cause is, if it is one."""
-        if self.cause is None or self.cause.kind != "state":
+        """The kind of state that the cause is, if it is one that loading decides."""
+        if self.cause is None or self.cause.kind != "state" or self.one_sided:
             return None
         side = self.bad.capture
         if any(state.name == self.part and state.alias for state in side.parameters):
@@ -79,7 +99,7 @@ def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
     if suspect.state:
         yield loading.loading_path(*sites, suspect.state, suspect.models)
     configures = suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}
-    if configures or (suspect.state and not suspect.unwritten):
+    if configures or suspect.one_sided or (suspect.state and not suspect.unwritten):
         configured = source.config_class(*sites, *suspect.models)
         if configured and configured.diff:
             yield configured
@@ -167,6 +187,7 @@ def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDi
             good=_names(versions[0]),
             bad=_names(versions[1]),
             unwritten=suspect.unwritten,
+            one_sided=suspect.one_sided,
             loading=(place, loads[0].changed[0]) if loads and loads[0].changed else None,
             same_code=bool(pieces and not pieces[0].diff),
         )

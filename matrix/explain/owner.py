@@ -35,6 +35,7 @@ class Trail:
         good: Package → version on the good side.
         bad: Package → version on the bad side.
         unwritten: Whether loading never wrote the part.
+        one_sided: Whether the part is a parameter that only one side has at all.
         loading: `path:line` and name of the function that changed how such state is loaded, where one did.
         same_code: Whether the class's own code does the same on both sides.
         repository: Where the model's repository is, such as `org/name` on the hub; empty for a local folder.
@@ -50,6 +51,7 @@ class Trail:
     good: Mapping[str, str] = field(default_factory=dict)
     bad: Mapping[str, str] = field(default_factory=dict)
     unwritten: bool = False
+    one_sided: bool = False
     loading: tuple[str, str] | None = None
     same_code: bool = False
     repository: str = ""
@@ -130,7 +132,7 @@ def _remote(trail: Trail) -> Owner | None:
     what = trail.name or "its state"
     mended = f"{said}: `_init_weights` that computes {what} again would mend it"
     found = _told(trail, trail.module, mended if trail.unwritten else f"{said}, and {_not_the_same(trail)}")
-    return replace(found, also=_loader(trail, what))
+    return replace(found, also=_loader(trail))
 
 
 def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
@@ -139,10 +141,10 @@ def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
     return Owner(project=THE_MODEL, report=told, why=why, evidence=_line(module))
 
 
-def _loader(trail: Trail, what: str) -> tuple[Owner, ...]:
+def _loader(trail: Trail) -> tuple[Owner, ...]:
     """Who changed how remote code's state is loaded."""
     if trail.loading is None:
-        return (_of("transformers", f"the code is the same on both sides, and {what} is not after loading"),)
+        return (_of("transformers", f"the code is the same on both sides, and {_not_the_same(trail)}"),)
     place, function = trail.loading
     lost = "and leaves it unwritten" if trail.unwritten else "which has a part in loading"
     return (_of("transformers", f"{function} changed, {lost}", place),)
@@ -200,9 +202,9 @@ def _asked(trail: Trail, line: str) -> Owner:
 def _instead(trail: Trail) -> str:
     """`is 500000.0 instead of 10000.0`."""
     if trail.values is None or trail.values[0] is None:
-        return "is not the same on both sides"
+        return f"{_be(trail)} not the same on both sides"
     good, bad = map(_plain, trail.values)
-    return f"is gone, which was {good}" if trail.values[1] is None else f"is {bad} instead of {good}"
+    return f"{_be(trail)} gone, and was {good}" if trail.values[1] is None else f"{_be(trail)} {bad} instead of {good}"
 
 
 def _plain(value: object) -> str:
@@ -211,7 +213,13 @@ def _plain(value: object) -> str:
 
 
 def _not_the_same(trail: Trail) -> str:
-    return f"{trail.name or 'its state'} is not the same after loading"
+    told = "only there on one side" if trail.one_sided else "not the same after loading"
+    return f"{trail.name or 'its state'} {_be(trail)} {told}"
+
+
+def _be(trail: Trail) -> str:
+    """`are` of several parts."""
+    return "are" if trail.name.endswith(" more") else "is"
 
 
 def _of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:

@@ -88,6 +88,12 @@ def test_state_that_was_written_lacks_no_init_weights(module: ModuleFacts) -> No
     assert "lm_head.weight is not the same after loading" in found.why
 
 
+def test_a_parameter_that_one_side_lacks_is_not_lost_by_loading() -> None:
+    found = owner(_trail(stage="parameters", part="tensor", name="o.bias and 1 more", module=REMOTE, one_sided=True))
+    assert found.project == THE_MODEL
+    assert found.why == "MinnowRotary is the model's own code, and o.bias and 1 more are only there on one side"
+
+
 @pytest.mark.parametrize(("part", "unwritten"), [("output", False), ("tensor", True)])
 def test_torchs_own_class_is_not_transformers(part: str, *, unwritten: bool) -> None:
     linear = _module("Linear", "torch/nn/modules/linear.py")
