@@ -6,6 +6,9 @@ import os
 import torch
 from safetensors import safe_open
 
+LINE = 64
+"""Bytes of a cache line, which torch's own memory begins at; what is read from a file may lie anywhere."""
+
 
 class Stored:
     """The tensors of a capture on disk, in the dtype that they had.
@@ -50,12 +53,21 @@ class Other:
             LookupError: When it has one that was not kept.
         """
         if self.restored and name in self.restored.facts["held"]:
-            return self.restored.tensor("part/" + name, self.restored.facts["held"][name])
+            return self.placed(name, self.restored.tensor("part/" + name, self.restored.facts["held"][name]))
         if name not in self.states:
             return None
         if name not in self.anatomy.facts["kept"]:
             raise LookupError(f"{name} was not kept")
-        return self.anatomy.tensor(self.anatomy.facts["kept"][name], self.states[name]["dtype"])
+        return self.placed(name, self.anatomy.tensor(self.anatomy.facts["kept"][name], self.states[name]["dtype"]))
+
+    def placed(self, name, tensor):
+        """The tensor in memory that begins where the other side's does within a line: products round by that."""
+        size, at = tensor.element_size(), self.anatomy.facts["aligned"].get(name, 0)
+        room = torch.empty(tensor.numel() + LINE // size, dtype=tensor.dtype)
+        start = (at - room.data_ptr()) % LINE
+        if start % size:
+            return tensor
+        return room[start // size :][: tensor.numel()].view(tensor.shape).copy_(tensor)
 
     def same(self, one, other):
         """Whether two names of that side hold one content."""
