@@ -10,6 +10,16 @@ LINE = 64
 """Bytes of a cache line, which torch's own memory begins at; what is read from a file may lie anywhere."""
 
 
+def placed(tensor, at):
+    """A copy that begins so many bytes after the begin of a line: products round by that."""
+    size = tensor.element_size()
+    room = torch.empty(tensor.numel() + LINE // size, dtype=tensor.dtype)
+    start = (at - room.data_ptr()) % LINE
+    if start % size:
+        return tensor
+    return room[start // size :][: tensor.numel()].view(tensor.shape).copy_(tensor)
+
+
 class Stored:
     """The tensors of a capture on disk, in the dtype that they had.
 
@@ -61,13 +71,8 @@ class Other:
         return self.placed(name, self.anatomy.tensor(self.anatomy.facts["kept"][name], self.states[name]["dtype"]))
 
     def placed(self, name, tensor):
-        """The tensor in memory that begins where the other side's does within a line: products round by that."""
-        size, at = tensor.element_size(), self.anatomy.facts["aligned"].get(name, 0)
-        room = torch.empty(tensor.numel() + LINE // size, dtype=tensor.dtype)
-        start = (at - room.data_ptr()) % LINE
-        if start % size:
-            return tensor
-        return room[start // size :][: tensor.numel()].view(tensor.shape).copy_(tensor)
+        """The tensor in memory that begins where the other side's does within a line."""
+        return placed(tensor, self.anatomy.facts["aligned"].get(name, 0))
 
     def same(self, one, other):
         """Whether two names of that side hold one content."""

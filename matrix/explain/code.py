@@ -82,10 +82,13 @@ class Suspect:
         """The kind of state that the cause is, if it is one that loading decides."""
         if self.cause is None or self.cause.kind != "state" or self.one_sided:
             return None
-        side = self.bad.capture
-        if any(state.name == self.part and state.alias for state in side.parameters):
+        if any(self._tied(side) for side in (self.good, self.bad)):
             return "tied"
-        return "buffers" if self.part in {state.name for state in side.buffers} else "parameters"
+        return "buffers" if self.part in {state.name for state in self.bad.capture.buffers} else "parameters"
+
+    def _tied(self, side: Anatomy) -> bool:
+        """Whether that part shares its memory with another parameter."""
+        return any(state.alias and self.part in {state.name, state.alias} for state in side.capture.parameters)
 
 
 def changes(suspect: Suspect) -> tuple[SourceDiff, ...]:
