@@ -91,7 +91,9 @@ def upstream(bench, loads, state):
     is not asked again: it may find the good side's numbers there.
     """
     if bench.own_load["uninitialised"]:
-        return smallest(bench, state)
+        # which of them matter depends on what happens to lie there, in another load others
+        unwritten = [part for part in state if part["name"] in bench.own_load["uninitialised"]]
+        return unwritten if unwritten and bench.trial(unwritten)[1] else smallest(bench, state)
     both = [part for part in loads if part["kind"] != "config" or None not in (part["good"], part["bad"])]
     if loads != both and bench.own_load["loading"]["missing_keys"] and bench.trial(loads)[1]:
         smallest(bench, loads)
