@@ -15,6 +15,7 @@ import types
 
 import probe_hf as hf
 import probe_model
+import probe_stored as stored
 import torch
 import transformers
 
@@ -95,11 +96,12 @@ def describe_state(model, keep, record):
         entry = probe_model.describe(name, tensor, hf.digest(tensor))
         plain.append({**entry, "persistent": False, "alias": None if first == name else first})
         held[name] = tensor
-    record.facts.update(parameters=parameters, buffers=buffers, plain=plain, kept={})
+    record.facts.update(parameters=parameters, buffers=buffers, plain=plain, kept={}, aligned={})
     volatile = probe_model.non_persistent(model) | {entry["name"] for entry in plain}
     for name, tensor in held.items():
         if name in volatile | keep and not tensor.is_meta:
             record.facts["kept"][name] = "state/" + name
+            record.facts["aligned"][name] = tensor.data_ptr() % stored.LINE
             record.tensors["state/" + name] = plain_numbers(tensor)
 
 

@@ -9,6 +9,8 @@ import importlib
 import types
 
 import probe_hf as hf
+import probe_measure as measure
+import probe_stored as stored
 import torch
 import transformers
 
@@ -91,6 +93,8 @@ def put_tensor(model, snapshot, name, other):
     value, held = other.tensor(name), getattr(module, attribute)
     own = held if key is None else item(held, key)
     if value is not None and own is not None:
+        if not own.is_meta and measure.same(value, own.detach().cpu()):
+            value = stored.placed(value, own.data_ptr() % stored.LINE)  # a control must not even lie elsewhere
         value = value.to("cpu" if own.is_meta else own.device)
     names = snapshot.names.get(id(own), [name])
     if value is not None and own is not None and not own.is_meta and all(other.same(name, n) for n in names):

@@ -90,7 +90,8 @@ class Replay:
             if wanted is None:
                 entry["same"] &= callee is not None or name not in recorded
             elif not entry["differs"]:
-                made, right = measure.kept(tensor, self.mask), measure.kept(wanted, self.mask)
+                made = measure.kept(tensor.expand(wanted.shape).contiguous(), self.mask)
+                right = measure.kept(wanted, self.mask)
                 if not measure.same(made, right):
                     entry.update(same=False, differs=True, **measure.difference(made, right))
                     entry["handed"] = None if callee is None else f"{callee}({name})"

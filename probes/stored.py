@@ -6,6 +6,19 @@ import os
 import torch
 from safetensors import safe_open
 
+LINE = 64
+"""Bytes of a cache line, which torch's own memory begins at; what is read from a file may lie anywhere."""
+
+
+def placed(tensor, at):
+    """A copy that begins so many bytes after the begin of a line: products round by that."""
+    size = tensor.element_size()
+    room = torch.empty(tensor.numel() + LINE // size, dtype=tensor.dtype)
+    start = (at - room.data_ptr()) % LINE
+    if start % size:
+        return tensor
+    return room[start // size :][: tensor.numel()].view(tensor.shape).copy_(tensor)
+
 
 class Stored:
     """The tensors of a capture on disk, in the dtype that they had.
@@ -50,12 +63,16 @@ class Other:
             LookupError: When it has one that was not kept.
         """
         if self.restored and name in self.restored.facts["held"]:
-            return self.restored.tensor("part/" + name, self.restored.facts["held"][name])
+            return self.placed(name, self.restored.tensor("part/" + name, self.restored.facts["held"][name]))
         if name not in self.states:
             return None
         if name not in self.anatomy.facts["kept"]:
             raise LookupError(f"{name} was not kept")
-        return self.anatomy.tensor(self.anatomy.facts["kept"][name], self.states[name]["dtype"])
+        return self.placed(name, self.anatomy.tensor(self.anatomy.facts["kept"][name], self.states[name]["dtype"]))
+
+    def placed(self, name, tensor):
+        """The tensor in memory that begins where the other side's does within a line."""
+        return placed(tensor, self.anatomy.facts["aligned"].get(name, 0))
 
     def same(self, one, other):
         """Whether two names of that side hold one content."""
@@ -75,7 +92,14 @@ class Recorded:
         self.calls = {(c["module"], c["nth"]): c for c in stored.facts["calls"] if c["piece"] is None}
 
     def tensor(self, facts, like):
-        """A recorded tensor, where the one that is here has its dtype and shape; else None."""
-        if facts is None or facts["dtype"] != str(like.dtype)[6:] or facts["shape"] != list(like.shape):
+        """A recorded tensor, where the one that is here has its dtype and shape; else None.
+
+        Of masks and positions, some releases make one row that stands for all: it is the same form.
+        """
+        if facts is None or facts["dtype"] != str(like.dtype)[6:]:
             return None
-        return self.stored.tensor(facts["stored"], facts["dtype"], facts["file"]).to(like.device)
+        own, shape = list(like.shape), facts["shape"]
+        if own != shape and (len(own) != len(shape) or own[1:] != shape[1:] or 1 not in (own[:1] + shape[:1])):
+            return None
+        found = self.stored.tensor(facts["stored"], facts["dtype"], facts["file"]).to(like.device)
+        return found.expand(like.shape).clone() if shape[:1] == [1] and own != shape else found

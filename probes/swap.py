@@ -92,6 +92,7 @@ def upstream(bench, loads, state):
     little of it shows in what this load happened to find there.
     """
     if bench.own_load["uninitialised"]:
+        # which of them matter depends on what happens to lie there, in another load others
         unwritten = [part for part in state if part["name"] in bench.own_load["uninitialised"]]
         return unwritten if unwritten and bench.trial(unwritten)[1] else smallest(bench, state)
     both = [part for part in loads if part["kind"] != "config" or None not in (part["good"], part["bad"])]

@@ -59,8 +59,8 @@ class Cause:
 
     @property
     def proven(self) -> bool:
-        """Whether the parts are both sufficient and necessary."""
-        return self.sufficient and self.necessary
+        """Whether the parts are both sufficient and necessary, and no control says that any swap changes something."""
+        return self.sufficient and self.necessary and self.control is not False
 
 
 def weigh(restored: Swap, injected: Swap | None, good: str, bad: str) -> Cause:

@@ -38,9 +38,23 @@ class Suspect:
 
     @property
     def modules(self) -> tuple[ModuleFacts, ModuleFacts]:
-        """The module on both sides; the model itself where a side has none of that name."""
-        found = self.good.module(self.name), self.bad.module(self.name)
-        return (found[0], found[1]) if found[0] and found[1] else (self.good.modules[0], self.bad.modules[0])
+        """The module on both sides; the model itself where a side has none of that name.
+
+        Where both sides have one torch, the module whose code makes and fills a module of torch's own.
+        """
+        good, bad = (
+            _names(side.capture.environment.get("versions", {})).get("torch") for side in (self.good, self.bad)
+        )
+        name = self.name
+        found = self._named(name)
+        while name and good == bad and all(facts.file.split("/")[0] == "torch" for facts in found):
+            name = name.rpartition(".")[0]
+            found = self._named(name)
+        return found
+
+    def _named(self, name: str) -> tuple[ModuleFacts, ModuleFacts]:
+        found = self.good.module(name), self.bad.module(name)
+        return (found[0], found[1]) if found[0] and found[1] else self.models
 
     @property
     def models(self) -> tuple[ModuleFacts, ModuleFacts]:
@@ -53,14 +67,28 @@ class Suspect:
         return self.cause.parts[0].name if self.cause and self.cause.parts else ""
 
     @property
+    def unwritten(self) -> bool:
+        """Whether loading never wrote that part on the bad side."""
+        return self.part in self.bad.capture.uninitialised
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether that part is a parameter that only one side has at all, which no loading decides."""
+        sides = [{state.name for state in side.capture.parameters} for side in (self.good, self.bad)]
+        return self.part in sides[0] ^ sides[1]
+
+    @property
     def state(self) -> Kind | None:
-        """The kind of state that the cause is, if it is one."""
-        if self.cause is None or self.cause.kind != "state":
+        """The kind of state that the cause is, if it is one that loading decides."""
+        if self.cause is None or self.cause.kind != "state" or self.one_sided:
             return None
-        side = self.bad.capture
-        if any(state.name == self.part and state.alias for state in side.parameters):
+        if any(self._tied(side) for side in (self.good, self.bad)):
             return "tied"
-        return "buffers" if self.part in {state.name for state in side.buffers} else "parameters"
+        return "buffers" if self.part in {state.name for state in self.bad.capture.buffers} else "parameters"
+
+    def _tied(self, side: Anatomy) -> bool:
+        """Whether that part shares its memory with another parameter."""
+        return any(state.alias and self.part in {state.name, state.alias} for state in side.capture.parameters)
 
 
 def changes(suspect: Suspect) -> tuple[SourceDiff, ...]:
@@ -73,7 +101,8 @@ def _pieces(suspect: Suspect) -> Iterator[SourceDiff]:
     yield source.changed_code(*sites, *suspect.modules)
     if suspect.state:
         yield loading.loading_path(*sites, suspect.state, suspect.models)
-    if suspect.state or (suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}):
+    configures = suspect.cause and suspect.cause.kind in {"config", "attribute", "unknown"}
+    if configures or suspect.one_sided or (suspect.state and not suspect.unwritten):
         configured = source.config_class(*sites, *suspect.models)
         if configured and configured.diff:
             yield configured
@@ -129,15 +158,7 @@ def whose_failure(found: Raised, axis: str, judged: Judgement) -> Owner:
 def whose_tokens(judged: Judgement, axis: str) -> Owner:
     """Whose bug other ids are."""
     good, bad = _versions(judged)
-    return owner(
-        Trail(
-            axis=axis,
-            stage="tokens",
-            good=good,
-            bad=bad,
-            fast_tokenizer=good.get("tokenizers") != bad.get("tokenizers"),
-        )
-    )
+    return owner(Trail(axis=axis, stage="tokens", good=good, bad=bad))
 
 
 def _versions(judged: Judgement) -> tuple[dict[str, str], dict[str, str]]:
@@ -151,7 +172,9 @@ def _versions(judged: Judgement) -> tuple[dict[str, str], dict[str, str]]:
 def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDiff, ...]) -> Owner:
     """Whose bug it is."""
     versions = [side.capture.environment.get("versions", {}) for side in (suspect.good, suspect.bad)]
-    kinds = [part.kind for part in suspect.cause.parts] if suspect.cause else []
+    known = suspect.cause.parts if suspect.cause and suspect.cause.kind != "unknown" else ()
+    more = f" and {len(known) - 1} more" if len(known) > 1 else ""
+    config = source.config_class(suspect.good.site, suspect.bad.site, *suspect.models)
     loads = [
         piece for piece in pieces if suspect.state and "transformers/modeling_utils.py" in piece.path and piece.diff
     ]
@@ -161,11 +184,14 @@ def whose(suspect: Suspect, judged: Judgement, axis: str, pieces: tuple[SourceDi
             axis=axis,
             stage=judged.stage,
             module=suspect.modules[1],
-            part=kinds[0] if kinds else None,
-            name=suspect.part,
+            part=known[0].kind if known else None,
+            name=f"{known[0].name}{more}" if known else "",
+            values=(known[0].good, known[0].bad) if known and known[0].kind != "tensor" else None,
+            configured=(config.title, f"{config.path}:{config.bad_line}") if config and config.diff else None,
             good=_names(versions[0]),
             bad=_names(versions[1]),
-            unwritten=suspect.part in suspect.bad.capture.uninitialised,
+            unwritten=suspect.unwritten,
+            one_sided=suspect.one_sided,
             loading=(place, loads[0].changed[0]) if loads and loads[0].changed else None,
             same_code=bool(pieces and not pieces[0].diff),
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from matrix.capture import Capture
 from matrix.explain import align, cause, code, divergence, hypotheses, ladder, looks, signatures
+from matrix.explain.align import Alignment
 from matrix.explain.anatomy import ModuleFacts
 from matrix.explain.cause import Cause
 from matrix.explain.code import Suspect
@@ -115,22 +116,44 @@ def _looked(found: Explanation, setting: Setting) -> Explanation:
     rung = ladder.smallest(taken.good, taken.bad, taken.rungs)
     found = replace(found, facts=tuple(_facts(setting, taken)))
     if rung is None:
-        return _unseen(found, setting)
-    return _traced(found, setting, taken, looks.traces(setting, rung, taken.rungs))
+        return _unseen(found, setting, taken)
+    traced = looks.traces(setting, rung, taken.rungs)
+    # one token is the smallest input, but shows neither an epsilon, nor one factor for all, nor one vector for all
+    wider = ladder.with_tokens(rung, ladder.tried(taken.good, taken.bad, taken.rungs))
+    seen = traced if wider == rung else looks.traces(setting, wider, taken.rungs)
+    return _traced(found, setting, taken, traced, seen)
 
 
-def _unseen(found: Explanation, setting: Setting) -> Explanation:
+def _unseen(found: Explanation, setting: Setting, taken: Anatomies) -> Explanation:
     """No forward shows it: it is in what generate() does, or in state that these inputs do not reach."""
     if setting.judged.stage != "generation":
         return replace(found, notes=(*found.notes, _STATE_ONLY))
-    return replace(found, notes=(*found.notes, _GENERATION), reproducer=reproducer(setting, setting.job, "generation"))
+    defaults = hypotheses.generation(taken.good, taken.bad, setting.ends.good, setting.ends.bad)
+    return replace(
+        found,
+        notes=(*found.notes, _GENERATION, *defaults),
+        reproducer=reproducer(setting, setting.job, "generation"),
+    )
 
 
-def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Traces) -> Explanation:
-    """Where the forwards part, and what makes them."""
+def _parted(taken: Anatomies, traced: Traces) -> tuple[Alignment, Divergence | None]:
+    """Two forwards side by side, and where they part."""
     alignment = align.align(traced.good, traced.bad, (taken.good, taken.bad))
     mask = traced.job.case.attention_mask
-    parted = divergence.first(traced.good, traced.bad, alignment, np.asarray(mask) if mask else None)
+    return alignment, divergence.first(traced.good, traced.bad, alignment, np.asarray(mask) if mask else None)
+
+
+def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Traces, seen: Traces) -> Explanation:
+    """Where the forwards part, and what makes them.
+
+    Args:
+        found: What is known so far.
+        setting: What is explained.
+        taken: Both models.
+        traced: Forwards of the smallest input that shows the difference.
+        seen: Those in which signatures are looked for.
+    """
+    _, parted = _parted(taken, traced)
     parts = hypotheses.parts(taken.good, taken.bad)
     back = looks.restored(setting, taken, traced, parts)
     forth = looks.injected(setting, taken, traced, back)[1] if back[1].chosen else None
@@ -144,9 +167,12 @@ def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Trac
         place=_place(parted, taken) if parted else None,
         replay=_replay(back[1]),
         cause=proof,
-        signatures=signatures.find(symptoms(taken, traced, alignment, parted)),
+        signatures=signatures.find(symptoms(taken, seen, *_parted(taken, seen))),
         changes=pieces,
-        owner=code.whose(suspect, setting.judged, setting.ends.axis, pieces),
+        # what only rounds otherwise is nobody's bug
+        owner=None
+        if setting.judged.verdict == "noise"
+        else code.whose(suspect, setting.judged, setting.ends.axis, pieces),
         reproducer=reproducer(setting, traced.job, "logits"),
     )
 
@@ -226,11 +252,13 @@ def _facts(setting: Setting, taken: Anatomies) -> Iterator[str]:
                 yield f"{some(names)}: {words} by {side}"
 
 
-def _replay(back: Swap) -> Replay:
+def _replay(back: Swap) -> Replay | None:
+    """None where no call could be compared, as in another dtype."""
     faulty = [one for one in back.replayed if not one.same and one.max_abs is not None]
     steps = (
         Step(module=o.module, nth=o.nth, piece=None, max_abs=o.max_abs, l2_rel=o.l2_rel, handed=o.handed)
         for o in faulty
     )
     incomparable = sum(not one.same for one in back.replayed) - len(faulty)
-    return Replay(calls=len(back.replayed) - incomparable, incomparable=incomparable, faulty=tuple(steps))
+    calls = len(back.replayed) - incomparable
+    return Replay(calls=calls, incomparable=incomparable, faulty=tuple(steps)) if calls else None

@@ -73,8 +73,8 @@ class Hunk:
 
     @property
     def added(self) -> str:
-        """Only the lines that the good side lacks."""
-        return "\n".join(line for line in self.lines[1:] if line[0] == "+")
+        """Only the lines that the good side lacks, without comments."""
+        return "\n".join(line for line in self.lines[1:] if line[0] == "+" and not line[1:].lstrip().startswith("#"))
 
 
 @dataclass(frozen=True)

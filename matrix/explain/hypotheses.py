@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,6 +73,33 @@ def settled(good: Anatomy, bad: Anatomy) -> tuple[Fact, ...]:
             for a, b in _common(good, bad)
             if a.class_name != b.class_name
         ),
+    )
+
+
+_WRITTEN_DOWN = frozenset({"transformers_version", "_from_model_config", "_original_object_hash"})
+"""Of a generation config: who wrote it and how, which generate() does not act on."""
+
+_IDS = re.compile(r"_token_id$|suppress_tokens$|_ids$")
+"""Keys of a generation config that mean nothing else than none where they are unset."""
+
+
+def generation(good: Anatomy, bad: Anatomy, one: str, other: str) -> tuple[str, ...]:
+    """What generate() is told by default, where both sides set it to something else, as sentences.
+
+    A key that one side lacks counts as None, which is what an unset one is.
+
+    Args:
+        good: The good side's anatomy.
+        bad: The bad side's.
+        one: The good side's name, such as `4.57.6`.
+        other: The bad side's.
+    """
+    a, b = good.generation_config, bad.generation_config
+    names = [name for name in {**a, **b} if name not in _WRITTEN_DOWN and a.get(name) != b.get(name)]
+    # of other keys, what one release writes out is the default of the other, which leaves them unset
+    told = [name for name in names if _IDS.search(name) or None not in (a.get(name), b.get(name))]
+    return tuple(
+        f"the generation config's `{name}` is {a.get(name)} by {one} and {b.get(name)} by {other}" for name in told
     )
 
 

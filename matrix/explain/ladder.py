@@ -24,6 +24,9 @@ GIVEN: Final = "given"
 ORDER: Final = ("one token", "short", "long", "left-padded", GIVEN)
 """From the smallest input to the case's own."""
 
+DIFFERS: Final = "differs"
+"""What became of an input that shows the difference."""
+
 SHORT: Final = 8
 LONG: Final = 64
 _LIMITS: Final = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
@@ -88,8 +91,19 @@ def tried(good: Anatomy, bad: Anatomy, asked: Mapping[str, Lists]) -> dict[str, 
     for name in (rung for rung in ORDER if rung in good.rungs and rung in bad.rungs):
         errors = [error for side in (good, bad) if (error := side.rungs[name].error)]
         differs = not errors and _differs(good, bad, name, asked.get(name))
-        found[name] = errors[0] if errors else "differs" if differs else "the same"
+        found[name] = errors[0] if errors else DIFFERS if differs else "the same"
     return found
+
+
+def with_tokens(rung: str, found: Mapping[str, str]) -> str:
+    """The rung to look at for patterns over several tokens: the next one that differs, where this one has only one.
+
+    Args:
+        rung: The smallest that differs.
+        found: What became of each, as `tried` says.
+    """
+    further = (name for name in ORDER[1:] if found.get(name) == DIFFERS)
+    return next(further, rung) if rung == ORDER[0] else rung
 
 
 def tokens(lists: Lists) -> Tokens:

@@ -28,7 +28,7 @@ _FILES = (
 
 _ABOUT: Mapping[Kind, re.Pattern[str]] = {
     "buffers": re.compile(r"empty_like|non_persistent|init_empty_weights|init_contexts.*meta"),
-    "parameters": re.compile(r"_initialize_missing_keys|_init_weights\b|_is_hf_initialized|empty_like"),
+    "parameters": re.compile(r"_initialize_missing_keys|_init_weights\b|_is_hf_initialized"),
     "tied": re.compile(r"\btie_weights|tied_weights_keys|tie_word_embeddings|_tie_or_clone|_tie_weights"),
 }
 """What a line mentions that decides a kind of state."""

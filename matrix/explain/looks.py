@@ -90,7 +90,8 @@ def traces(setting: Setting, rung: str, rungs: Mapping[str, Mapping[str, Any]]) 
         NoCaptureError: When a side gives none.
     """
     tell(f"following one forward of both models, input: {rung} …")
-    job = replace(at(setting.job, rung, rungs), take="trace")
+    # the input is no part of a job's id, and two rungs may be followed
+    job = replace(at(setting.job, rung, rungs), take="trace", ask={"rung": rung})
     setting.take({cell: [job] for cell in setting.cells})
     good, bad = (_required(setting, cell, job, trace.read) for cell in setting.cells)
     return Traces(good=good, bad=bad, job=job)

@@ -29,13 +29,15 @@ class Trail:
         stage: The stage at which it starts.
         module: The first divergent module, or the one that holds the cause, on the bad side; None where unknown.
         part: The kind of part whose swap restores the good side; None where none was found.
-        name: The part's name, such as `model.rotary_emb.inv_freq`.
+        name: The part's name, such as `model.rotary_emb.inv_freq`; of several, the first and how many more there are.
+        values: What the part is on the good and on the bad side, where that is one plain value.
+        configured: Name and `path:line` of the config class, where its code changed.
         good: Package → version on the good side.
         bad: Package → version on the bad side.
         unwritten: Whether loading never wrote the part.
+        one_sided: Whether the part is a parameter that only one side has at all.
         loading: `path:line` and name of the function that changed how such state is loaded, where one did.
         same_code: Whether the class's own code does the same on both sides.
-        fast_tokenizer: Whether the tokenizer runs in the tokenizers package.
         repository: Where the model's repository is, such as `org/name` on the hub; empty for a local folder.
     """
 
@@ -44,12 +46,14 @@ class Trail:
     module: ModuleFacts | None = None
     part: PartKind | None = None
     name: str = ""
+    values: tuple[object, object] | None = None
+    configured: tuple[str, str] | None = None
     good: Mapping[str, str] = field(default_factory=dict)
     bad: Mapping[str, str] = field(default_factory=dict)
     unwritten: bool = False
+    one_sided: bool = False
     loading: tuple[str, str] | None = None
     same_code: bool = False
-    fast_tokenizer: bool = False
     repository: str = ""
 
     @property
@@ -60,7 +64,9 @@ class Trail:
     @property
     def is_state(self) -> bool:
         """Whether the cause is something that loading decides."""
-        return self.part == "tensor" or self.unwritten or self.stage in {"load", "parameters", "buffers"}
+        if self.part is not None:
+            return self.part == "tensor"
+        return self.unwritten or self.stage in {"load", "parameters", "buffers"}
 
     def moved(self, package: str) -> bool:
         """Whether both sides have another version of a package."""
@@ -97,15 +103,15 @@ def owner(trail: Trail) -> Owner:
 def _tokens(trail: Trail) -> Owner | None:
     if trail.stage != "tokens":
         return None
-    if trail.fast_tokenizer and trail.moved("tokenizers"):
-        versions = f"{trail.good.get('tokenizers')} and {trail.bad.get('tokenizers')}"
-        why = f"the tokens differ, the tokenizer is a fast one, and tokenizers is {versions}"
-        if not trail.moved("transformers"):
-            return _of("tokenizers", why)
-        # both moved: the ids alone do not tell which of them did it
-        also = _of("transformers", "it builds the fast tokenizer, and its release differs too")
-        return _of("tokenizers", why, also=(also,))
-    return _of("transformers", "the tokens differ, and transformers builds the tokenizer")
+    versions = f"{trail.good.get('tokenizers')} and {trail.bad.get('tokenizers')}"
+    if not trail.moved("transformers"):
+        return (
+            _of("tokenizers", f"the tokens differ, and tokenizers is {versions}") if trail.moved("tokenizers") else None
+        )
+    # where both moved, the ids alone do not tell which of them did it
+    also = _of("tokenizers", f"fast tokenizers run in it, and it differs too: {versions}")
+    why = "the tokens differ, and transformers builds the tokenizer"
+    return _of("transformers", why, also=(also,) if trail.moved("tokenizers") else ())
 
 
 def _other_axis(trail: Trail) -> Owner | None:
@@ -116,14 +122,17 @@ def _other_axis(trail: Trail) -> Owner | None:
 
 def _remote(trail: Trail) -> Owner | None:
     """The model's own code, which is the same on both sides: what is around it moved."""
-    if not trail.is_remote or trail.module is None:
+    if not trail.is_remote or trail.module is None or trail.part == "dtype":
         return None
     said = f"{trail.module.class_name} is the model's own code"
+    if trail.part in {"config", "scalar"}:
+        return _told(trail, trail.module, f"{said}, and {trail.name} {_instead(trail)}")
     if not trail.is_state:
         return _told(trail, trail.module, f"{said}, and does something else under this {trail.axis}")
     what = trail.name or "its state"
-    found = _told(trail, trail.module, f"{said}: `_init_weights` that computes {what} again would mend it")
-    return replace(found, also=_loader(trail, what))
+    mended = f"{said}: `_init_weights` that computes {what} again would mend it"
+    found = _told(trail, trail.module, mended if trail.unwritten else f"{said}, and {_not_the_same(trail)}")
+    return replace(found, also=_loader(trail))
 
 
 def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
@@ -132,13 +141,13 @@ def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
     return Owner(project=THE_MODEL, report=told, why=why, evidence=_line(module))
 
 
-def _loader(trail: Trail, what: str) -> tuple[Owner, ...]:
+def _loader(trail: Trail) -> tuple[Owner, ...]:
     """Who changed how remote code's state is loaded."""
     if trail.loading is None:
-        return (_of("transformers", f"the code is the same on both sides, and only one release loads {what} right"),)
+        return (_of("transformers", f"the code is the same on both sides, and {_not_the_same(trail)}"),)
     place, function = trail.loading
-    lost = "leaves it unwritten" if trail.unwritten else "loads it otherwise"
-    return (_of("transformers", f"{function} changed, and {lost}", place),)
+    lost = "and leaves it unwritten" if trail.unwritten else "which has a part in loading"
+    return (_of("transformers", f"{function} changed, {lost}", place),)
 
 
 def _torch(trail: Trail) -> Owner | None:
@@ -160,16 +169,57 @@ def _native(trail: Trail) -> Owner:
     module = trail.module
     if module is None:
         return _of("transformers", "only transformers' release differs, and the model is its own")
-    said = f"{module.class_name} in {upstream.path(module.file)} is transformers' own"
-    if trail.part in {"config", "scalar"}:
-        return _of("transformers", f"{said}, and reads {trail.name} otherwise", _line(module))
+    # what torch defines is built and filled by transformers, so its line says nothing
+    torchs = module.file.split("/")[0] == "torch"
+    line = "" if torchs else _line(module)
+    if trail.part in {"config", "dtype", "attention"}:
+        return _asked(trail, line)
+    whose = "is torch's" if torchs else f"in {upstream.path(module.file)} is transformers' own"
+    said = f"{module.class_name} {whose}"
+    if trail.part == "scalar":
+        return _of("transformers", f"{said}, and {trail.name} {_instead(trail)}", line)
     if not trail.is_state:
-        code = "; its own code does the same, so look at what it calls" if trail.same_code else ""
-        return _of("transformers", f"{said}{code}", _line(module))
+        further = ", and transformers is what differs" if torchs else ""
+        code = "; its own code does the same, so look at what it calls" if trail.same_code and not torchs else ""
+        return _of("transformers", f"{said}{further}{code}", line)
     what = trail.name or "its state"
-    place, function = trail.loading or (_line(module), "")
+    place, function = trail.loading or (line, "")
+    lost = f"`_init_weights` of its model has to fill {what}" if trail.unwritten else _not_the_same(trail)
     changed = f", and {function} changed" if function else ""
-    return _of("transformers", f"{said}: `_init_weights` of its model has to fill {what}{changed}", place)
+    return _of("transformers", f"{said}: {lost}{changed}", place)
+
+
+def _asked(trail: Trail, line: str) -> Owner:
+    """What a load is asked for, or asks a config class for."""
+    if trail.part != "config":
+        what = "dtype" if trail.part == "dtype" else "attention kernel"
+        return _of("transformers", f"it decides on the {what}, which {_instead(trail)}")
+    name, place = trail.configured or ("", line)
+    changed = f"{name} changed, and " if name else ""
+    return _of("transformers", f"{changed}the config value {trail.name} {_instead(trail)}", place)
+
+
+def _instead(trail: Trail) -> str:
+    """`is 500000.0 instead of 10000.0`."""
+    if trail.values is None or trail.values[0] is None:
+        return f"{_be(trail)} not the same on both sides"
+    good, bad = map(_plain, trail.values)
+    return f"{_be(trail)} gone, and was {good}" if trail.values[1] is None else f"{_be(trail)} {bad} instead of {good}"
+
+
+def _plain(value: object) -> str:
+    """A value as a person writes it; functions and classes by their names."""
+    return str(next(iter(value.values()))) if isinstance(value, Mapping) and len(value) == 1 else str(value)
+
+
+def _not_the_same(trail: Trail) -> str:
+    told = "only there on one side" if trail.one_sided else "not the same after loading"
+    return f"{trail.name or 'its state'} {_be(trail)} {told}"
+
+
+def _be(trail: Trail) -> str:
+    """`are` of several parts."""
+    return "are" if trail.name.endswith(" more") else "is"
 
 
 def _of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:

@@ -73,12 +73,13 @@ class Values:
         if a.sha256 == b.sha256 and math.prod(a.shape) == math.prod(b.shape):
             return "same"
         floats = {a.dtype, b.dtype} <= _FLOATS
-        if a.shape != b.shape or (a.dtype != b.dtype and not floats):
+        if not _fits(a.shape, b.shape) or (a.dtype != b.dtype and not floats):
             return "other form"
         x, y = self.counting(name, tensors)
         if np.array_equal(x, y, equal_nan=x.dtype.kind == "f"):
             # the only bits that compare equal and are not: signed zeros and NaN with a payload
-            return "same" if self.mask is not None or a.dtype != b.dtype or _shuts_out(name) else "differs"
+            forms = (a.dtype, a.shape) != (b.dtype, b.shape)
+            return "same" if self.mask is not None or forms or _shuts_out(name) else "differs"
         return "differs"
 
     def distance(self, name: str, tensors: tuple[Tensor, Tensor]) -> Distance:
@@ -88,11 +89,11 @@ class Values:
 
     def by_position(self, call: Call, tensors: tuple[Tensor, Tensor]) -> tuple[float, ...]:
         """The largest |difference| at each position of the sequence, over all rows; empty without such an axis."""
-        axis = self._sequence_axis(tensors[0].shape, by_head=call.piece is not None)
+        x, y = self._arrays(tensors)
+        axis = self._sequence_axis(x.shape, by_head=call.piece is not None)
         if axis is None:
             return ()
-        keep = self._kept(call.piece or "", tensors[0])
-        x, y = (self.array(side, tensor) for side, tensor in enumerate(tensors))
+        keep = self._kept(call.piece or "", x.shape)
         with np.errstate(all="ignore"):
             apart = np.abs(x.astype(np.float64) - y.astype(np.float64))
         apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)) | ~keep, 0.0, apart)
@@ -102,11 +103,16 @@ class Values:
 
     def counting(self, name: str, tensors: tuple[Tensor, Tensor]) -> tuple[NDArray[Any], NDArray[Any]]:
         """The elements of both that count, flat."""
-        x, y = (self.array(side, tensor) for side, tensor in enumerate(tensors))
-        keep = self._kept(name, tensors[0])
+        x, y = self._arrays(tensors)
+        keep = self._kept(name, x.shape)
         if _shuts_out(name) and x.dtype.kind == y.dtype.kind == "f":
             keep = keep & ~((x <= HIDDEN) & (y <= HIDDEN))
         return (x.reshape(-1), y.reshape(-1)) if keep.all() else (x[keep], y[keep])
+
+    def _arrays(self, tensors: tuple[Tensor, Tensor]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Both in one shape: what stands once for all rows is repeated for each."""
+        x, y = np.broadcast_arrays(*(self.array(side, tensor) for side, tensor in enumerate(tensors)))
+        return x, y
 
     def array(self, side: int, tensor: Tensor) -> NDArray[Any]:
         """One side's tensor, 0 the good one's; complex numbers as such."""
@@ -114,9 +120,8 @@ class Values:
         # complex numbers are stored as pairs, which stay together
         return array.view(f"c{2 * array.itemsize}")[..., 0] if array.shape != tensor.shape else array
 
-    def _kept(self, name: str, tensor: Tensor) -> NDArray[np.bool_]:
-        """Which elements belong to positions that the mask keeps, in the tensor's shape."""
-        shape = tensor.shape
+    def _kept(self, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Which elements belong to positions that the mask keeps, in a tensor's shape."""
         keep = np.ones(shape, np.bool_)
         axis = self._sequence_axis(shape, by_head=name in _BY_HEAD_PIECES)
         if self.mask is None or axis is None or (axis and shape[0] != self.mask.shape[0]):
@@ -126,8 +131,8 @@ class Values:
             keep &= mask.reshape(-1, *(1,) * (len(shape) - 1))
             return keep
         keep &= mask.reshape(len(mask), *(1,) * (axis - 1), -1, *(1,) * (len(shape) - axis - 1))
-        if axis == _AFTER_HEADS and shape[2] == shape[3]:
-            keep &= mask[:, None, None, :]  # what is looked at counts as little
+        if axis == _AFTER_HEADS and shape[2] == shape[3] and not _shuts_out(name):
+            keep &= mask[:, None, None, :]  # what is looked at counts as little, but whether it is looked at counts
         return keep
 
     def _sequence_axis(self, shape: tuple[int, ...], *, by_head: bool) -> int | None:
@@ -146,6 +151,11 @@ class Values:
 
 
 _BY_HEAD_PIECES: Final = {"query", "key", "value", "mask", "scores", "weights", "context"}
+
+
+def _fits(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two shapes are one, but for what stands once for all rows on one side."""
+    return one == other or (len(one) == len(other) >= _PLAIN and one[1:] == other[1:] and 1 in (one[0], other[0]))
 
 
 def _shuts_out(name: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix import plan
+from matrix.case import Case
 from matrix.console import tell
 from matrix.explain import code, offer, reduce, shrink
 from matrix.explain.offer import Reproducer
@@ -91,11 +92,22 @@ def _subject(setting: Setting, job: Job, stage: Stage, source: Source) -> Subjec
         alike=(*pinned, *further),
         python=python,
         stage=stage,
-        case=replace(job.case, text=text),
+        case=shown_case(job.case, text, stage),
         variant=job.variant,
         poisoned=_poisoned(setting),
         gguf=source.file is not None,
     )
+
+
+def shown_case(case: Case, text: tuple[str, ...], stage: Stage) -> Case:
+    """The case that a script is about: with the text where that is the question, else with the ids alone.
+
+    Args:
+        case: With the ids that the good side's tokenizer made.
+        text: What they were made of; empty where the case has ids of its own.
+        stage: What the script looks at.
+    """
+    return replace(case, text=text, input_ids=(), attention_mask=(), inputs={}) if stage == "tokens" else case
 
 
 def _poisoned(setting: Setting) -> bool:

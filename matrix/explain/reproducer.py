@@ -19,10 +19,10 @@ Stage = Literal["load", "tokens", "logits", "generation"]
 _TEMPLATE = Path(__file__).with_name("repro.py.txt")
 _WIDTH = 116
 _LOOKED_AT: Mapping[Stage, str] = {
-    "load": "what comes of loading",
-    "tokens": "the ids",
-    "logits": "the logits",
-    "generation": "the greedy continuation",
+    "load": "result of loading",
+    "tokens": "ids",
+    "logits": "logits",
+    "generation": "greedy continuation",
 }
 
 
@@ -121,7 +121,7 @@ def _words(subject: Subject, inputs: Mapping[str, Any], seed: Seed | None, note:
     """What the template's names stand for."""
     looked_at = _LOOKED_AT[subject.stage]
     path = "" if seed else f" --checkpoint {place(subject)}"
-    title = f"{subject.case.name}: {looked_at} under {subject.axis} {subject.good} and {subject.bad} are not the same."
+    title = f"{subject.case.name}: {subject.axis} {subject.good} and {subject.bad} do not give the same {looked_at}."
     return {
         "axis": subject.axis,
         "good": subject.good,

@@ -15,7 +15,7 @@ from matrix import evidence
 from matrix.explain import curves, patterns
 from matrix.explain.curves import Epsilon
 from matrix.explain.kinds import KINDS
-from matrix.explain.sides import Sides
+from matrix.explain.sides import HEADS, Sides
 from matrix.wording import some
 
 ONE_TOKEN = "one token"  # noqa: S105 - a name
@@ -135,8 +135,10 @@ def _said(found: Epsilon, what: str) -> str:
 def _scale(symptoms: Symptoms) -> Iterator[Signature]:
     if symptoms.scores and _same(symptoms.query) and _same(symptoms.key) and (found := _ratio(symptoms.scores)):
         yield _found("attention-scale", f"queries and keys are the same, and the scores are {found}")
-    for name, sides in _tensors(symptoms):
-        if found := _ratio(sides):
+        return
+    for name, sides in _hidden(symptoms):
+        # a norm scales each token by a factor of its own: one token alone shows one factor whatever its cause
+        if len(sides.tokens[0]) > 1 and (found := _ratio(sides)):
             yield _found("scale", f"{name} is {found}")
             return
 
@@ -148,7 +150,7 @@ def _ratio(sides: Sides) -> str | None:
 
 
 def _shift(symptoms: Symptoms) -> Iterator[Signature]:
-    for name, sides in (*_tensors(symptoms), *_logits(symptoms)):
+    for name, sides in (*_hidden(symptoms), *_logits(symptoms)):
         if found := patterns.shift(sides):
             kind, largest = found
             whose = "one number for all features of a token" if kind == "centring" else "one vector for every token"
@@ -215,6 +217,11 @@ def _tensors(symptoms: Symptoms) -> list[tuple[str, Sides]]:
         (f"the output of {symptoms.class_name}", symptoms.output),
     )
     return [(name, sides) for name, sides in named if sides is not None]
+
+
+def _hidden(symptoms: Symptoms) -> list[tuple[str, Sides]]:
+    """Those that hold one vector per token; what has heads is inside attention."""
+    return [(name, sides) for name, sides in _tensors(symptoms) if sides.good.ndim < HEADS]
 
 
 def _logits(symptoms: Symptoms) -> list[tuple[str, Sides]]:

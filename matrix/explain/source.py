@@ -58,7 +58,7 @@ def changed_code(
     pair = Site(good_site), Site(bad_site)
     one, other = find(pair[0], good), find(pair[1], bad)
     if is_remote(bad) and is_remote(good) and (one is None or other is None or _same_file(one, other)):
-        note = "the model's own code, the same on both sides: what loads it or what it calls has changed"
+        note = "the model's own code, the same on both sides: what loads it, what it calls or reads has changed"
         return SourceDiff(
             path=upstream.path(bad.file), title=bad.class_name, good_line=good.line, bad_line=bad.line, note=note
         )

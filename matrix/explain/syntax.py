@@ -16,8 +16,14 @@ Definition: TypeAlias = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | 
 _DOCUMENTATION = re.compile(r"docstring|deprecate|code_sample")
 """Decorators that write documentation or warn, and compute nothing."""
 
-_IDLE = re.compile(r"""['"]|\.\.\.|logger\.|logging\.|warnings\.warn""")
-"""How an expression begins that computes nothing, or a value that a model does not compute with."""
+_LOGS = re.compile(r"logger\.|logging\.|warnings\.warn")
+"""How an expression or a value begins that only tells people something."""
+
+_WORDS = re.compile(r"""['"]|\.\.\.""")
+"""How an expression begins that computes nothing; a value that begins so may choose what is computed."""
+
+_PROSE = re.compile(r"_?[A-Z0-9_]*(DOC|DOCSTRING|DESCRIPTION|CHECKPOINT)[A-Z0-9_]*")
+"""Constants that documentation is put together from."""
 
 _BLOCKS = ("body", "handlers", "orelse", "finalbody")
 """Where a compound statement holds others, in the order of the file."""
@@ -157,7 +163,11 @@ def _is_placed(node: ast.AST) -> TypeGuard[ast.expr]:
 
 def _key(node: ast.AST) -> str:
     """A statement's text without looks; empty where it computes nothing: docstrings, logging, bare annotations."""
-    if isinstance(node, (ast.Expr, ast.Assign)) and _IDLE.match(ast.unparse(node.value)):
+    if isinstance(node, (ast.Expr, ast.Assign)) and _LOGS.match(ast.unparse(node.value)):
+        return ""
+    if isinstance(node, ast.Expr) and _WORDS.match(ast.unparse(node.value)):
+        return ""
+    if isinstance(node, ast.Assign) and all(_PROSE.fullmatch(ast.unparse(target)) for target in node.targets):
         return ""
     if isinstance(node, ast.AnnAssign) and node.value is None:
         return ""

@@ -46,6 +46,14 @@ def test_a_part_that_restores_and_reproduces_is_proven(tmp_path: Path) -> None:
     )
 
 
+def test_nothing_is_proven_where_a_control_changes_something(tmp_path: Path) -> None:
+    whole = {"share": 1.0, "identical": True, "max_abs": 0.0}
+    moved = Trial(parts=("x",), share=0.1, identical=False)
+    pair = swap(tmp_path / "a", ROPE, control=moved, **whole), swap(tmp_path / "b", ROPE, **whole)
+    found = cause.weigh(*pair, "4.57.6", "5.2.0")
+    assert (found.sufficient, found.necessary, found.proven) == (True, True, False)
+
+
 def test_nearly_all_is_never_a_hundred_per_cent(tmp_path: Path) -> None:
     found = cause.weigh(swap(tmp_path, ACT, share=0.9999999, identical=False, max_abs=3e-9), None, "a", "b")
     assert (found.kind, found.proven) == ("attribute", False)

@@ -99,6 +99,27 @@ def test_another_form_of_an_input_is_no_other_input(find: Find, good: Any, bad: 
     assert found.good.module == "layer"
 
 
+@pytest.mark.parametrize(("rows", "other"), [(1, "model"), (2, "model"), (1, ""), (2, "")])
+def test_a_mask_that_no_longer_shuts_padding_out_is_another_input(tmp_path: Path, rows: int, other: str) -> None:
+    ids, mask = np.repeat(IDS, 2, axis=0), np.array([[1, 1, 1], [0, 1, 1]])
+    hidden, both = np.repeat(HIDDEN, 2, axis=0), np.repeat(SCORES, 2, axis=0)
+    shut = both.copy()
+    shut[1, :, :, 0] = LEAST
+    sides = []
+    # the same for all rows may stand there once; where nothing is padded, that says the same
+    for name, given in (("good", shut if other else both), ("bad", both[:rows])):
+        forward, by = Forward(), np.float32(name == "bad")
+        top = forward.call("", None, {"input_ids": ids}, {"logits": hidden + by})
+        model = forward.call("model", top, {"input_ids": ids}, {"0": hidden + by})
+        layer = forward.call("model.layer", model, {"x": hidden, "mask": given}, {"0": hidden + by})
+        forward.piece("weights", layer, both * 0 + by)
+        sides.append(forward.write(tmp_path / name))
+    found = first(sides[0], sides[1], align(sides[0], sides[1]), mask)
+    assert found
+    assert found.good.module == (other or "model.layer")
+    assert found.notes == (("model.layer is given another mask",) if other else ())
+
+
 def test_other_forms_and_arguments_are_told(find: Find) -> None:
     def layer(forward: Forward, top: int, side: int) -> None:
         extra = {"mask": SCORES if side else SCORES == LEAST, **({"cache": IDS} if side else {})}

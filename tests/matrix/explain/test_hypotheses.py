@@ -31,7 +31,7 @@ def made(folder: Path, **facts: Any) -> Anatomy:  # noqa: ANN401 - what a respon
     facts = {"modules": [], "plain": [], "parameters": [ONES], **facts}
     further: dict[str, Any] = {
         "kept": {name: f"state/{name}" for name in names},
-        "generation_config": {},
+        "generation_config": facts.pop("generation_config", {}),
         "rungs": {},
         "site": "/site",
     }
@@ -180,3 +180,13 @@ def test_the_control_is_equal_small_and_certain(tmp_path: Path) -> None:
     changed = [*rows[:3], tensor("w", (1.0, 3.0))]
     bad = captured(tmp_path / "bad", parameters=changed, loading={"missing_keys": ["drawn"]}, uninitialised=["big"])
     assert hypotheses.keep(good, bad) == ("w", "big", "small")
+
+
+def test_what_generate_is_told_otherwise_is_said(both: Any) -> None:  # noqa: ANN401
+    good = {"forced_eos_token_id": 2, "num_beams": 1, "temperature": 1.0, "top_k": 50, "transformers_version": "4"}
+    bad = {"temperature": None, "num_beams": 1, "top_k": 40, "transformers_version": "5"}
+    pair = both({"generation_config": good}, {"generation_config": bad})
+    assert hypotheses.generation(*pair, "4.57.6", "5.2.0") == (
+        "the generation config's `forced_eos_token_id` is 2 by 4.57.6 and None by 5.2.0",
+        "the generation config's `top_k` is 50 by 4.57.6 and 40 by 5.2.0",
+    )

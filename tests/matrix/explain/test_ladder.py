@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix.explain.ladder import rungs, smallest, tokens
+from matrix.explain.ladder import rungs, smallest, tokens, with_tokens
 from tests.matrix.explain.traces import write_anatomy
 
 IDS = (tuple(range(10, 22)),)
@@ -87,6 +87,19 @@ def test_logits_of_another_shape_differ_unread(tmp_path: Path) -> None:
     a, b = (write_anatomy(tmp_path / str(x.size), logits={"given": x}) for x in (SMALL, GROWN))
     a.capture.tensors.unlink()
     assert smallest(a, b, {}) == "given"
+
+
+@pytest.mark.parametrize(
+    ("rung", "found", "wider"),
+    [
+        ("one token", {"one token": "differs", "short": "differs"}, "short"),
+        ("one token", {"one token": "differs", "short": "ValueError: no", "given": "differs"}, "given"),
+        ("one token", {"one token": "differs", "short": "the same"}, "one token"),
+        ("left-padded", {"left-padded": "differs", "given": "differs"}, "left-padded"),
+    ],
+)
+def test_patterns_are_looked_for_over_several_tokens(rung: str, found: dict[str, str], wider: str) -> None:
+    assert with_tokens(rung, found) == wider
 
 
 def test_a_rung_is_read_as_tokens() -> None:

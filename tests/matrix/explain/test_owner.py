@@ -57,9 +57,49 @@ def test_a_native_class_whose_state_is_lost_names_init_weights_and_the_loader() 
     assert owner(_trail(stage="buffers")).evidence.endswith(":73")
 
 
-@pytest.mark.parametrize("part", ["config", "scalar"])
-def test_a_config_that_is_read_otherwise_is_transformers_own(part: str) -> None:
-    assert "reads rope_theta otherwise" in owner(_trail(part=part, name="rope_theta")).why
+def test_a_config_value_is_for_the_config_class_that_changed() -> None:
+    place = "src/transformers/models/llama/configuration_llama.py:25"
+    known = {"stage": "buffers", "part": "config", "name": "rope_theta", "values": (10000.0, 500000.0)}
+    found = owner(_trail(**known, configured=("LlamaConfig", place)))
+    assert found.why == "LlamaConfig changed, and the config value rope_theta is 500000.0 instead of 10000.0"
+    assert found.evidence == place
+    assert owner(_trail(**known)).why == "the config value rope_theta is 500000.0 instead of 10000.0"
+
+
+@pytest.mark.parametrize("part", ["dtype", "attention"])
+@pytest.mark.parametrize("module", [_module(), REMOTE])
+def test_what_a_load_takes_by_default_is_transformers_decision(part: str, module: ModuleFacts) -> None:
+    found = owner(_trail(stage="parameters", part=part, module=module, values=("float32", "bfloat16")))
+    if part == "dtype":
+        assert (found.project, found.evidence) == ("transformers", "")
+        assert found.why == "it decides on the dtype, which is bfloat16 instead of float32"
+    assert "_init_weights" not in found.why
+
+
+def test_an_attribute_says_what_it_is_on_both_sides() -> None:
+    found = owner(_trail(stage="logits", part="scalar", name="norm.eps", values=(1e-6, 1e-5)))
+    assert found.why.endswith("is transformers' own, and norm.eps is 1e-05 instead of 1e-06")
+
+
+@pytest.mark.parametrize("module", [_module(), REMOTE])
+def test_state_that_was_written_lacks_no_init_weights(module: ModuleFacts) -> None:
+    found = owner(_trail(stage="parameters", part="tensor", name="lm_head.weight", module=module))
+    assert all("_init_weights" not in one.why for one in (found, *found.also))
+    assert "lm_head.weight is not the same after loading" in found.why
+
+
+def test_a_parameter_that_one_side_lacks_is_not_lost_by_loading() -> None:
+    found = owner(_trail(stage="parameters", part="tensor", name="o.bias and 1 more", module=REMOTE, one_sided=True))
+    assert found.project == THE_MODEL
+    assert found.why == "MinnowRotary is the model's own code, and o.bias and 1 more are only there on one side"
+
+
+@pytest.mark.parametrize(("part", "unwritten"), [("output", False), ("tensor", True)])
+def test_torchs_own_class_is_not_transformers(part: str, *, unwritten: bool) -> None:
+    linear = _module("Linear", "torch/nn/modules/linear.py")
+    found = owner(_trail(stage="parameters", part=part, name="q_proj.bias", module=linear, unwritten=unwritten))
+    assert (found.project, found.evidence) == ("transformers", "")
+    assert found.why.startswith("Linear is torch's")
 
 
 def test_without_a_module_the_release_is_what_differs() -> None:
@@ -106,18 +146,18 @@ def test_a_module_of_torchs_is_transformers_where_transformers_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fast", "tokenizers", "transformers", "projects"),
+    ("tokenizers", "transformers", "projects"),
     [
-        (True, "0.23.0", "5.2.0", ["tokenizers", "transformers"]),
-        (True, "0.23.0", "4.57.6", ["tokenizers"]),
-        (True, "0.22.1", "5.2.0", ["transformers"]),
-        (False, "0.23.0", "5.2.0", ["transformers"]),
+        ("0.23.0", "5.2.0", ["transformers", "tokenizers"]),
+        ("0.23.0", "4.57.6", ["tokenizers"]),
+        ("0.22.1", "5.2.0", ["transformers"]),
     ],
 )
-def test_tokens_are_for_whoever_moved(*, fast: bool, tokenizers: str, transformers: str, projects: list[str]) -> None:
+def test_tokens_are_for_whoever_moved(tokenizers: str, transformers: str, projects: list[str]) -> None:
     bad = {**OLD, "tokenizers": tokenizers, "transformers": transformers}
-    found = owner(_trail(stage="tokens", fast_tokenizer=fast, bad=bad))
+    found = owner(_trail(stage="tokens", bad=bad, module=None))
     assert [found.project, *(other.project for other in found.also)] == projects
+    assert "fast one" not in found.why
 
 
 def test_another_axis_is_that_packages() -> None:

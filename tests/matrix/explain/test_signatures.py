@@ -53,6 +53,19 @@ def test_what_no_pattern_fits_bears_none(bad: dict[str, Any]) -> None:
     assert _keys(Symptoms(ladder=ladder(**bad))) == []
 
 
+def test_scores_are_no_residual() -> None:
+    scores = pair("scores", score_scale=0.1)
+    parts = {name: pair(name, score_scale=0.1) for name in ("query", "key")}
+    assert _keys(Symptoms(first=scores, output=scores, scores=scores, **parts)) == ["attention-scale"]
+    assert _keys(Symptoms(first=scores, output=scores)) == []
+
+
+def test_one_token_does_not_tell_an_epsilon_from_a_scale() -> None:
+    given = forward(Model(), ids(1, 1)).residual
+    output = Sides(good=rms_norm(given, 1e-6), bad=rms_norm(given, 1e-5))
+    assert _keys(Symptoms(first=output, output=output, norm_input=given, class_name="TinyRMSNorm")) == []
+
+
 def test_noise_bears_none() -> None:
     seen = forward(Model(), ids(12, 2), GIVEN)
     sides = {

@@ -119,12 +119,19 @@ def test_a_function_that_the_class_calls_is_part_of_its_code(tmp_path: Path) -> 
         ("        def __init__(self", "        config: TinyConfig\n\n        def __init__(self"),
         ("            return x\n", "            return x + 1\n"),
         ("logging.get_logger(__name__)", "logging.get_logger()"),
+        ("        def __init__(self", '        _DOC_ATTENTION = "docs"\n\n        def __init__(self'),
     ],
 )
 def test_what_computes_nothing_or_belongs_to_others_is_no_change(tmp_path: Path, old: str, new: str) -> None:
     found = _changed(tmp_path, old, new)
     assert (found.diff, found.changed) == ("", ())
     assert found.note == "the code of TinyAttention does the same on both sides"
+
+
+def test_a_string_that_chooses_what_is_computed_is_a_change(tmp_path: Path) -> None:
+    text = ATTENTION.replace("super().__init__()\n", 'super().__init__()\n            self.rope_type = "default"\n')
+    found = _changed(tmp_path, '"default"', '"linear"', text=text)
+    assert _lines(found) == ['-        self.rope_type = "default"', '+        self.rope_type = "linear"']
 
 
 def test_of_a_header_only_what_changed_is_taken_out(tmp_path: Path) -> None:
