@@ -104,6 +104,17 @@ def fetch_package(requirement: str, folder: Path) -> None:
     _uv(["pip", "install", "--no-deps", "--only-binary", ":all:", "--target", str(folder), requirement])
 
 
+def build_wheel(source: Path, folder: Path) -> None:
+    """Build a source tree's wheel into a folder.
+
+    Raises:
+        EnvironmentFailure: With the builder's reason.
+    """
+    _uv(["build", "--wheel", "--out-dir", str(folder), str(source)])
+    # uv leaves one beside what it builds
+    (folder / ".gitignore").unlink(missing_ok=True)
+
+
 def interpreter(venv: Path) -> Path:
     """The Python of a virtual environment."""
     return venv / "bin" / "python"
