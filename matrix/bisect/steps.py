@@ -102,7 +102,11 @@ class Steps:
         return {name: [Taken(judged=one, seconds=seconds) for one in found] for name, found in judged.items()}
 
     def prepare(self, cells: Iterable[Cell]) -> None:
-        """Begin to build the environments of cells that are likely next; those that are captured need none."""
+        """Begin to build the environments of cells that are likely next, and no more those that were and are not."""
+        cells = list(cells)
+        for name in self._ahead.keys() - {cell.id for cell in cells}:
+            if self._ahead[name].cancel():
+                del self._ahead[name]
         for cell in cells:
             if cell.id not in self._ahead and cell.id not in self._work.locks:
                 self._ahead[cell.id] = self._pool.submit(self._build, cell)
