@@ -125,7 +125,7 @@ def test_what_is_built_ahead_holds_the_next_step_whichever_way_this_one_turns_ou
 
 def test_what_the_search_waits_for_is_built_before_what_runs_beside_it() -> None:
     marks: dict[int, Mark] = {0: "good", 30: "bad", 60: "bad"}
-    ahead = search.ahead(marks, 61, 1, (15, 45))
+    ahead = search.ahead(marks, 61, 1, (15,))
     assert set(ahead[:2]) == {search.closing({**marks, 15: mark}) for mark in ("good", "bad")}
     assert len(ahead) > 2
 
