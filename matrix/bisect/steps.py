@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -50,6 +51,7 @@ class Steps:
         self._work = replace(work, options=replace(work.options, fresh=False))
         self._ahead: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_AHEAD)
+        self._stop = threading.Event()
         self._fresh = work.options.fresh
         self._forgotten: set[str] = set()
 
@@ -60,7 +62,9 @@ class Steps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Begin no further environment; those that are being built are finished, for the next time."""
+        """Begin no further environment; those that are being built are finished for the next time, unless we stop."""
+        if error is not None:
+            self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
@@ -120,7 +124,7 @@ class Steps:
             return
         ahead.write()
         outcome.ask_nothing(ahead.cell(cell.id), cell, found)
-        sessions.drive(ahead, [cell], 1, watched=False)
+        sessions.drive(ahead, [cell], 1, watched=False, stop=self._stop)
 
     def _is_captured(self, cell: Cell, lock: Lock) -> bool:
         work = replace(self._work, locks={cell.id: lock})
