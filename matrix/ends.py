@@ -39,7 +39,10 @@ class Ends:
 
 def parser(session: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """The command line that both commands share."""
-    made = argparse.ArgumentParser(prog=f"nox -s {session} --", description=description, epilog=epilog)
+    # no abbreviations: what goes on inside a clone, or next, is found by an option's whole name
+    made = argparse.ArgumentParser(
+        prog=f"nox -s {session} --", description=description, epilog=epilog, allow_abbrev=False
+    )
     made.add_argument(
         "subject",
         metavar="CASE",

@@ -87,12 +87,24 @@ def sync(venv: Path, wanted: Lock) -> bool:
     stamp = venv / _STAMP
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted.digest:
         return False
+    if not stamp.exists():
+        _clear(venv)
     # a sync that is killed half-way must not look finished
     stamp.unlink(missing_ok=True)
     backend = ["--torch-backend", wanted.backend] if wanted.backend else []
     _uv(["pip", "sync", "--require-hashes", "--python", str(interpreter(venv)), *backend, str(wanted.path)])
     write_text(stamp, wanted.digest)
     return True
+
+
+def _clear(venv: Path) -> None:
+    """Take out what a sync that was killed has left: uv takes a package for whole whose metadata alone is there."""
+    for path in venv.glob("lib/python*/site-packages/*"):
+        # what makes it a virtual environment is not a package
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif not path.name.startswith("_virtualenv"):
+            path.unlink()
 
 
 def fetch_package(requirement: str, folder: Path) -> None:
@@ -102,6 +114,17 @@ def fetch_package(requirement: str, folder: Path) -> None:
         EnvironmentFailure: With the installer's reason.
     """
     _uv(["pip", "install", "--no-deps", "--only-binary", ":all:", "--target", str(folder), requirement])
+
+
+def build_wheel(source: Path, folder: Path) -> None:
+    """Build a source tree's wheel into a folder.
+
+    Raises:
+        EnvironmentFailure: With the builder's reason.
+    """
+    _uv(["build", "--wheel", "--out-dir", str(folder), str(source)])
+    # uv leaves one beside what it builds
+    (folder / ".gitignore").unlink(missing_ok=True)
 
 
 def interpreter(venv: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +20,9 @@ from matrix.state import ROOT
 _POLL_SECONDS = 0.05
 
 
-def drive(run: Run, cells: Sequence[Cell], jobs: int, *, watched: bool = True) -> None:
+def drive(
+    run: Run, cells: Sequence[Cell], jobs: int, *, watched: bool = True, stop: threading.Event | None = None
+) -> None:
     """Run the cells' sessions; a cell that leaves no cell.json gets one that says so.
 
     Args:
@@ -27,6 +30,7 @@ def drive(run: Run, cells: Sequence[Cell], jobs: int, *, watched: bool = True) -
         cells: The cells.
         jobs: How many at a time.
         watched: Whether a person is shown how far they are.
+        stop: Ends the sessions when it is set: a thread gets no KeyboardInterrupt.
     """
     if not cells:
         return
@@ -41,7 +45,7 @@ def drive(run: Run, cells: Sequence[Cell], jobs: int, *, watched: bool = True) -
         )
         try:
             with _shown(run, cells, watched=watched) as shown:
-                while process.poll() is None:
+                while process.poll() is None and not (stop and stop.is_set()):
                     shown.refresh()
                     time.sleep(_POLL_SECONDS)
                 shown.refresh()

@@ -133,7 +133,7 @@ def _legend(content: Content) -> str:
     seconds, cpu = (f"{content['cost'][name]:.0f} s" for name in ("seconds", "cpu_seconds"))
     said = f"Looked at {looked} of {count(whole, 'release')} in {seconds} ({cpu} of CPU time)."
     skipped = any(step["mark"] in {"skip", "unsure"} for step in content["steps"])
-    return said + (" skip: cannot be tried; unsure: cannot be told." if skipped else "")
+    return said + (" skip: cannot be tried, or hides it; unsure: cannot be told." if skipped else "")
 
 
 def _filled(line: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from matrix.state import FOLDER_VARIABLE, State
 
 def main(arguments: Sequence[str]) -> int:
     """Search and become the reporter; with --checkout, judge one source tree."""
+    # whatever ends us ends what we have started, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     inside = any(word.partition("=")[0] == "--checkout" for word in arguments)
     try:
         asked = options.parse(arguments, Path(os.environ.get(FOLDER_VARIABLE, ".")))

@@ -14,6 +14,7 @@ from typing import Any
 from matrix.bisect import options, predicate, upstream
 from matrix.bisect.bisection import Answer, Step
 from matrix.bisect.search import Transition
+from matrix.plan import Job
 
 SCHEMA = 1
 
@@ -26,6 +27,7 @@ def content(answer: Answer, arguments: Sequence[str]) -> dict[str, Any]:
     first = answer.transitions[0]
     good, bad = values[first.last], values[first.first]
     axis = asked.ends.axis
+    arguments = [*arguments, *_pinned(answer, job)]
     explain = options.command("explain", _without(arguments), good, bad)
     return {
         "schema": SCHEMA,
@@ -69,11 +71,12 @@ def headline(answer: Answer) -> str:
     good, bad = values[first.last], values[first.first]
     if answer.status == "found":
         return f"{who} is bad since {axis} {bad}: {what}. The last good release is {good}."
-    if answer.status == "several":
-        return f"{who} comes and goes along {axis} ({what}): the difference {_course(answer)}."
+    if len(answer.transitions) > 1:
+        said = f"{who} comes and goes along {axis} ({what}): the difference {_course(answer)}"
+        return f"{said}." if answer.status == "several" else f"Inconclusive: {said}; some of these say nothing."
     among = f"Inconclusive: {who} is good in {axis} {good} and bad in {bad} ({what})"
     if answer.status == "range":
-        return f"{among}; first bad is one of {', '.join(_candidates(answer, first))}, some of which cannot be tried."
+        return f"{among}; first bad is one of {', '.join(_candidates(answer, first))}, some of which say nothing."
     unsure = [values[p] for found in answer.transitions for p in found.between if answer.steps[p].mark == "unsure"]
     return f"{among}, but {', '.join(unsure)} cannot be told: the verdict comes and goes there."
 
@@ -116,10 +119,21 @@ def _notes(answer: Answer) -> Iterator[str]:
     last = answer.ready.bad.judged
     for found in answer.transitions:
         judged = answer.steps[found.first].judged
-        if found.appears and judged and judged.where != last.where:
-            release, end = answer.releases[found.first], answer.asked.ends.bad
+        if not (found.appears and judged):
+            continue
+        release, end = answer.releases[found.first], answer.asked.ends.bad
+        if judged.verdict == last.verdict == "error" and judged.summary != last.summary:
+            yield f"{release} {judged.summary}; the bad end {end} {last.summary}: these may be two failures"
+        elif judged.where != last.where:
             more = f"; --where {last.where} searches for that" if last.where else ""
             yield f"{release} shows {predicate.named(judged)}, the bad end {end} {predicate.named(last)}{more}"
+
+
+def _pinned(answer: Answer, job: Job) -> list[str]:
+    """The variant as options where the case has several: between other ends, another might be the first to differ."""
+    several = [vars(other.variant) for other in answer.run.plan.jobs]
+    chosen = {name: value for name, value in vars(job.variant).items() if len({other[name] for other in several}) > 1}
+    return [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
 
 
 def _without(arguments: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from matrix import environment, pip_config
+from matrix import environment
 from matrix import run as runs
 from matrix.bisect import predicate
 from matrix.bisect.options import Asked
@@ -173,19 +173,9 @@ def _build(folder: Path, tree: str, state: State) -> Built:
                 with _Index(folder, Path(scratch) / "git") as index:
                     index.export(source)
                     inside = folder.resolve().relative_to(index.top.resolve())
-                _wheel(source / inside, made)
+                environment.build_wheel(source / inside, made)
     wheels = sorted(target.glob("*.whl"))
     if len(wheels) != 1:
         shutil.rmtree(target, ignore_errors=True)
         raise EnvironmentFailure("the source tree builds no single wheel", given=[path.name for path in wheels])
     return Built(wheel=wheels[0], tree=tree)
-
-
-def _wheel(source: Path, target: Path) -> None:
-    command = [environment.uv_path(), "--quiet", "build", "--wheel", "--out-dir", str(target), str(source)]
-    variables = {**os.environ, **pip_config.uv_environment(), "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
-    if done.returncode:
-        raise EnvironmentFailure(environment.reason(done.stderr))
-    # uv leaves one beside what it builds
-    (target / ".gitignore").unlink(missing_ok=True)

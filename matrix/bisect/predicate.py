@@ -11,6 +11,7 @@ of an error. What a release says:
   compared tensor by tensor, so there it is seen beside whatever else differs. Another difference at an *earlier* stage
   than the logits or the greedy tokens moves them, too, and so hides whether they move by themselves: skipped, and
   named.
+- Where rounding is looked for, and the logits or the greedy tokens differ by more: skipped, since it hides that.
 - It cannot be installed, or fails for another reason: skipped, as `git bisect skip` does.
 - It does not agree with itself, for another reason than the one looked for: it cannot be told.
 """
@@ -117,6 +118,9 @@ def _read_other(predicate: Predicate, judged: Judgement) -> Reading:
         return Reading(mark="skip", why=f"fails for another reason: {judged.summary}")
     if judged.verdict == "unstable":
         return Reading(mark="unsure", why=f"does not agree with itself: {judged.summary}")
+    if predicate.verdict == "noise":
+        # any drift counts: what is changed beside the logits moves them too, or would be identical
+        return Reading(mark="skip", why=f"hidden by another difference: {named(judged)}")
     if predicate.verdict in {"error", "unstable"} or predicate.stage is None or predicate.stage in _STATE:
         return Reading(mark="good", why=_other(judged))
     if judged.stage is not None and _ORDER.index(judged.stage) < _ORDER.index(predicate.stage):

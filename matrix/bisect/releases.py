@@ -12,11 +12,13 @@ import unearth.fetchers
 from packaging.version import InvalidVersion, Version
 
 from matrix.bisect.indexes import Indexes
-from matrix.console import say
 from matrix.errors import SpecError
 
 _LOGGER = "unearth.collector"
 """Says which index did not answer; the finder itself passes over it in silence."""
+
+_LACKING = ("Client Error(401)", "Client Error(403)", "Client Error(404)", "Client Error(410)")
+"""How an index says that it does not have a package, or not for us: the others may."""
 
 
 def published(package: str, indexes: Indexes, python: str | None = None) -> list[str]:
@@ -28,7 +30,7 @@ def published(package: str, indexes: Indexes, python: str | None = None) -> list
         python: Version of the interpreter, such as `3.12`; the running one's when None.
 
     Raises:
-        SpecError: When nothing can be listed.
+        SpecError: When nothing can be listed, or an index does not answer: neighbours in a list with holes are none.
     """
     trouble = _Trouble()
     logging.getLogger(_LOGGER).addHandler(trouble)
@@ -41,6 +43,12 @@ def published(package: str, indexes: Indexes, python: str | None = None) -> list
             f"no release of {package} can be listed",
             given="; ".join([indexes.places, *trouble.lines[:3]]),
             next_step="check the package's name, the network and the indexes that pip and uv are configured with",
+        )
+    if lines := [line for line in trouble.lines if not any(said in line for said in _LACKING)]:
+        raise SpecError(
+            f"the releases of {package} cannot all be listed, and one that is missing would be the wrong answer",
+            given="; ".join(lines[:3]),
+            next_step="try again, or leave out the index that does not answer",
         )
     # a build of its own (2.13.0+cpu) is the same release
     return [str(known) for known in sorted({Version(known.public) for known in _versions(found)})]
@@ -90,7 +98,7 @@ def _parsed(text: str) -> Version | None:
 
 
 def _files(package: str, place: Indexes, python: str | None, trouble: _Trouble) -> list[str]:
-    """The version of every file in one place; one that does not answer does not take the others' along."""
+    """The version of every file in one place."""
     context = ssl.create_default_context(cafile=place.certificates) if place.certificates else True
     target = unearth.TargetPython(py_ver=tuple(map(int, python.split(".")))) if python else None
     try:
@@ -101,8 +109,7 @@ def _files(package: str, place: Indexes, python: str | None, trouble: _Trouble) 
             )
             return [str(found.version) for found in finder.find_all_packages(package, allow_yanked=False)]
     except Exception as error:  # noqa: BLE001 - the finder lets through whatever its HTTP library raises
-        trouble.lines.append(f"{place.places}: {error}")
-        say(f"releases: {place.places} does not answer ({error}); only the other indexes' releases are looked at")
+        trouble.lines.append(f"{place.places} does not answer: {error}")
         return []
 
 

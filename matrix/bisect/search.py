@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 Mark = Literal["good", "bad", "skip", "unsure"]
@@ -71,15 +71,19 @@ def batch(marks: Marks, count: int, checks: int) -> tuple[int, ...]:
 
 
 def ahead(marks: Marks, count: int, checks: int, running: Sequence[int]) -> tuple[int, ...]:
-    """The positions that may be wanted once the middle that runs first is known, whichever way it turns out."""
-    found: dict[int, None] = {}
+    """The positions that may be wanted once the middle that runs first is known, whichever way it turns out.
+
+    Both next middles come first: they are what the search waits for, a check only runs beside them.
+    """
+    batches = []
     for mark in ("good", "bad"):
         # checks hardly ever surprise: each is taken to agree with the release before it
         then: dict[int, Mark] = {**marks, running[0]: mark}
         for position in running[1:]:
             then[position] = then[max(known for known in then if known < position)]
-        found.update(dict.fromkeys(batch(then, count, checks)))
-    return tuple(found)
+        batches.append(batch(then, count, checks))
+    turns = zip_longest(*batches)
+    return tuple(dict.fromkeys(position for turn in turns for position in turn if position is not None))
 
 
 def transitions(marks: Marks) -> tuple[Transition, ...]:

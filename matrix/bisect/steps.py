@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -50,6 +51,7 @@ class Steps:
         self._work = replace(work, options=replace(work.options, fresh=False))
         self._ahead: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=_AHEAD)
+        self._stop = threading.Event()
         self._fresh = work.options.fresh
         self._forgotten: set[str] = set()
 
@@ -60,7 +62,9 @@ class Steps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Begin no further environment; those that are being built are finished, for the next time."""
+        """Begin no further environment; those that are being built are finished for the next time, unless we stop."""
+        if error is not None:
+            self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
@@ -102,7 +106,11 @@ class Steps:
         return {name: [Taken(judged=one, seconds=seconds) for one in found] for name, found in judged.items()}
 
     def prepare(self, cells: Iterable[Cell]) -> None:
-        """Begin to build the environments of cells that are likely next; those that are captured need none."""
+        """Begin to build the environments of cells that are likely next, and no more those that were and are not."""
+        cells = list(cells)
+        for name in self._ahead.keys() - {cell.id for cell in cells}:
+            if self._ahead[name].cancel():
+                del self._ahead[name]
         for cell in cells:
             if cell.id not in self._ahead and cell.id not in self._work.locks:
                 self._ahead[cell.id] = self._pool.submit(self._build, cell)
@@ -116,7 +124,7 @@ class Steps:
             return
         ahead.write()
         outcome.ask_nothing(ahead.cell(cell.id), cell, found)
-        sessions.drive(ahead, [cell], 1, watched=False)
+        sessions.drive(ahead, [cell], 1, watched=False, stop=self._stop)
 
     def _is_captured(self, cell: Cell, lock: Lock) -> bool:
         work = replace(self._work, locks={cell.id: lock})

@@ -16,7 +16,14 @@ from matrix.engine import Work
 from matrix.errors import NoCaptureError, SpecError
 from matrix.judgement import QUIET, Judgement
 
-_SAME_IDS = "the ends differ already at the tokens, and beneath them too: every release gets the good end's ids"
+_SAME_IDS = (
+    "the ends differ already at the tokens, and beneath them too: every release gets the good end's ids;"
+    " --stage tokens searches the tokens"
+)
+_ALSO_BENEATH = (
+    "the ends differ at the tokens, and with the good end's ids beneath them, too: the tokens are searched,"
+    " as they were asked for"
+)
 _TOKENS = "the ends differ at the tokens, and with the good end's ids they agree: the tokens are what is searched"
 
 
@@ -119,7 +126,7 @@ def _of_one_job(work: Work, wanted: Predicate, judged: Judgement) -> tuple[Work,
     job, baseline, notes = judged.job, judged.baseline.captured, list[str]()
     case = job.case
     if judged.stage == "tokens" and judged.same_ids and baseline and baseline.tokens:
-        notes = [_TOKENS]
+        notes = [_TOKENS if judged.same_ids.verdict in QUIET else _ALSO_BENEATH]
         if predicate.shows(wanted, judged.same_ids):
             notes, case = [_SAME_IDS], request.same_ids(job, baseline.tokens.lists).case
     one = {name: (value,) for name, value in vars(job.variant).items()}

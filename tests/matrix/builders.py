@@ -132,9 +132,11 @@ def _write(folder: Path, response: dict[str, Any], stored: Mapping[str, NDArray[
     return folder
 
 
-def write_failed_capture(folder: Path, *, stage: str = "load", transient: bool = False) -> Path:
+def write_failed_capture(
+    folder: Path, *, stage: str = "load", transient: bool = False, message: str = "no such name\nmore"
+) -> Path:
     """Write the capture of a probe that raised."""
-    error = {"type": "ImportError", "message": "no such name\nmore", "traceback": "…", "transient": transient}
+    error = {"type": "ImportError", "message": message, "traceback": "…", "transient": transient}
     response = {"schema": 1, "key": "key", "status": "probe_failed", "failed_stage": stage, "error": error}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "response.json").write_text(json.dumps({**response, "environment": {}}), encoding="utf-8")

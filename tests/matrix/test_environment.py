@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def test_a_sync_that_was_killed_half_way_is_done_again(state: State, venv: Path)
         folder.rmdir()
     assert environment.sync(venv, lock)
     assert _installed(venv) == {"alpha-2.0", "beta-1.0"}
+
+
+@pytest.mark.usefixtures("wheels")
+def test_a_package_that_a_killed_sync_has_left_in_half_is_made_whole(state: State, venv: Path) -> None:
+    lock = environment.lock(["beta"], state)
+    environment.sync(venv, lock)
+    (stamp,) = (path for path in venv.iterdir() if path.is_file() and path.read_text() == lock.digest)
+    stamp.unlink()
+    # uv links a package's files in any order: its metadata may be there before its modules
+    (module,) = venv.glob("lib/python*/site-packages/beta/__init__.py")
+    module.unlink()
+    assert environment.sync(venv, lock)
+    assert module.is_file()
+    assert subprocess.run([environment.interpreter(venv), "-c", "import alpha, beta"], check=False).returncode == 0
 
 
 @pytest.mark.usefixtures("wheels")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,12 @@ def test_a_silent_nox_is_said_to_be_silent(run: Run, tmp_path: Path, monkeypatch
     sessions.drive(run, [cell], 1)
     content = read_json(run.cell(cell.id) / "cell.json", schema=1)
     assert (content["status"], content["reason"]) == ("not_run", "nox did not run the session")
+
+
+def test_a_thread_is_told_to_stop(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _nox_that("exec sleep 60", tmp_path, monkeypatch)
+    stop = threading.Event()
+    stop.set()
+    started = time.monotonic()
+    sessions.drive(run, run.plan.cells[:1], 1, stop=stop)
+    assert time.monotonic() - started < 30

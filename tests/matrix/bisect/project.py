@@ -101,7 +101,7 @@ class Project:
 
 def _write(folder: Path, take: str, facts: Facts) -> None:
     if facts.get("fails"):
-        write_failed_capture(folder)
+        write_failed_capture(folder, **{name: value for name, value in facts.items() if name != "fails"})
     elif take == "evidence":
         write_evidence(folder, **{name: value for name, value in facts.items() if name == "logits"})
     else:

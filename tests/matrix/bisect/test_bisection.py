@@ -182,3 +182,35 @@ def test_a_changed_checkpoint_or_spec_is_another_search(project: Project) -> Non
     second = project.bisect("1.0", "12.0")
     assert second.run != first.run
     assert answer.content(second, [])["first_bad"] == "7.0"
+
+
+def test_a_range_in_a_course_with_several_changes_is_told_with_the_whole_course(project: Project) -> None:
+    project.capture(course([GOOD] * 2 + [CHANGED] * 3 + [FAILS] + [GOOD] * 3 + [CHANGED] * 3))
+    content = answer.content(project.bisect("1.0", "12.0", "--all"), [])
+    assert (content["status"], content["exit_code"]) == ("range", 1)
+    assert "appears in 3.0, disappears in 6.0 or 7.0 and appears again in 10.0" in content["headline"]
+    assert "one of 3.0" not in content["headline"]
+
+
+def test_two_failures_of_one_type_are_told_apart(project: Project) -> None:
+    other = {"fails": True, "message": "another name cannot be imported"}
+    project.capture(course([GOOD] * 5 + [other] * 3 + [FAILS] * 4))
+    content = answer.content(project.bisect("1.0", "12.0"), [])
+    assert content["first_bad"] == "6.0"
+    (note,) = content["notes"]
+    assert "6.0 fails at load" in note
+    assert "another name cannot be imported" in note
+    assert "these may be two failures" in note
+
+
+def test_the_commands_that_go_on_name_the_variant_where_there_are_several(project: Project) -> None:
+    spec = project.folder / "spec.toml"
+    project.capture(course([GOOD] * 5 + [CHANGED] * 7))
+    one = answer.content(project.bisect("1.0", "12.0"), project.arguments("1.0", "12.0"))
+    assert "--attention" not in one["next"]
+    spec.write_text(spec.read_text().replace('["eager"]', '["sdpa", "eager"]'))
+    project.capture(course([GOOD] * 5 + [CHANGED] * 7))
+    two = answer.content(project.bisect("1.0", "12.0", "--commits"), project.arguments("1.0", "12.0"))
+    assert "--attention sdpa" in two["next"]
+    assert "--dtype" not in two["next"]
+    assert "--attention sdpa" in two["commits"][-1]

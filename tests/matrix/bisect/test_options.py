@@ -24,6 +24,14 @@ def test_one_and_the_same_release_has_nothing_between(tmp_path: Path) -> None:
         options.parse(["gpt2-tiny", "--good", "1.0", "--bad", "1.0"], tmp_path)
 
 
+@pytest.mark.parametrize("word", ["--check", "--goo"])
+def test_options_have_no_short_forms(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # inside git bisect run, exit codes depend on whether --checkout is given
+    with pytest.raises(SystemExit):
+        options.parse([*GIVEN, word, "."], tmp_path)
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_the_next_command_keeps_what_was_asked_and_replaces_the_ends() -> None:
     words = [*GIVEN, "--dtype", "bfloat16", "--run-id", "x", "--all", "--json", "--text", "two words"]
     assert (

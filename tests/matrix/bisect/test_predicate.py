@@ -53,6 +53,9 @@ def test_the_bad_end_decides_what_is_looked_for(tmp_path: Path) -> None:
         (Predicate(verdict="drift", stage="parameters"), {**DRIFT, **CONFIG}, "bad", None),
         (Predicate(where="model.weight"), {**DRIFT, **CONFIG}, "bad", None),
         (Predicate(where="model.bias"), DRIFT, "good", "another difference"),
+        # rounding cannot be seen beside more
+        (Predicate(verdict="noise"), CONFIG, "skip", "hidden by another difference"),
+        (Predicate(verdict="noise"), {}, "good", None),
         # failures
         (Predicate(verdict="drift", stage="parameters"), {"stage": "load"}, "skip", "fails for another reason"),
         (Predicate(verdict="error", stage="load", where="ImportError"), {"stage": "load"}, "bad", None),

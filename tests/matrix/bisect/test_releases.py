@@ -58,12 +58,17 @@ def test_when_nothing_can_be_listed_the_places_are_named(places: Indexes) -> Non
 LISTED = ["1.0", "1.1", "2.0rc1", "2.0", "2.1", "3.0.dev1", "3.0", "junk"]
 
 
-def test_an_index_that_does_not_answer_is_said_and_the_others_are_listed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_index_that_does_not_answer_leaves_no_list_with_holes(tmp_path: Path) -> None:
     url = _index(tmp_path, ("alpha-1.0-py3-none-any.whl", ""))
-    assert releases.published("alpha", _at("http://127.0.0.1:9/simple", url)) == ["1.0"]
-    assert "http://127.0.0.1:9/simple does not answer" in capsys.readouterr().err
+    with pytest.raises(SpecError, match="cannot all be listed") as caught:
+        releases.published("alpha", _at("http://127.0.0.1:9/simple", url))
+    assert "http://127.0.0.1:9/simple does not answer" in str(caught.value)
+
+
+def test_an_index_without_the_package_is_no_trouble(tmp_path: Path) -> None:
+    url = _index(tmp_path / "one", ("alpha-1.0-py3-none-any.whl", ""))
+    (tmp_path / "other").mkdir()
+    assert releases.published("alpha", _at((tmp_path / "other").as_uri(), url)) == ["1.0"]
 
 
 @pytest.mark.parametrize(

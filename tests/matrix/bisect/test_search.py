@@ -123,6 +123,13 @@ def test_what_is_built_ahead_holds_the_next_step_whichever_way_this_one_turns_ou
             assert (after := search.closing(marks)) is None or after in ahead
 
 
+def test_what_the_search_waits_for_is_built_before_what_runs_beside_it() -> None:
+    marks: dict[int, Mark] = {0: "good", 30: "bad", 60: "bad"}
+    ahead = search.ahead(marks, 61, 1, (15,))
+    assert set(ahead[:2]) == {search.closing({**marks, 15: mark}) for mark in ("good", "bad")}
+    assert len(ahead) > 2
+
+
 def _subsets(positions: range) -> itertools.chain[tuple[int, ...]]:
     chosen: Callable[[int], itertools.combinations[int]] = lambda size: itertools.combinations(positions, size)  # noqa: E731
     return itertools.chain.from_iterable(map(chosen, range(len(positions) + 1)))
