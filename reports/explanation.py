@@ -29,6 +29,7 @@ _POSITIONS = 16
 _DIFF_LINES = 400
 _VALUE = 120
 _FAULTY = 8
+_TRIED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,8 @@ def said(found: Explanation) -> Iterator[str]:
             mask = found.shown.lists.get("attention_mask")
             masked = f", attention mask `{_lists(mask)!s}`" if mask and not all(map(all, mask)) else ""
             yield f"input ids `{_lists(ids)!s}`{masked}"
+    if found.reproducer is None:
+        yield "no script is offered: none that was tried showed this difference in both environments"
     if found.inert is not None:
         yield (
             "the hooks change nothing: logits with them are those without, bit for bit, on both sides"
@@ -142,20 +145,27 @@ def where(found: Explanation) -> Where | None:
     place = found.place
     if place is None:
         return None
-    same = f" ({', '.join(f'`{name}`' for name in place.same)})" if place.same else ""
-    sentence = (
-        f"{_module(place.step)} is the first module in execution order whose inputs are the same bits{same} and whose"
-        f" output is not: it differs by up to {size(place.step.max_abs)} (relative, L2: {size(place.step.l2_rel)})."
-    )
+    apart = f"by up to {size(place.step.max_abs)} (relative, L2: {size(place.step.l2_rel)})"
     rows = [_side(found.question.good, place.good, found), _side(found.question.bad, place.bad, found)]
     later = place.later[:_GROWTH]
     more = f", the first {len(later)} of {len(place.later)}" if len(place.later) > len(later) else ""
     return Where(
-        sentence=ticked(sentence),
+        sentence=ticked(f"{_upper(_first(place))} {apart}."),
         table=markdown(frame(rows)),
         after=tuple(map(ticked, _after(place, found.replay, found.question.good, found.question.bad))),
         growth_caption=text(f"How it grows: every call whose output differs, in the order in which they start{more}"),
         growth=markdown(frame([_step(step) for step in later])),
+    )
+
+
+def _first(place: Place) -> str:
+    """What makes it the first divergence."""
+    if place.step.piece:
+        return f"{_module(place.step)} is the first value in execution order that is not the same bits: it differs"
+    same = f" ({', '.join(f'`{name}`' for name in place.same)})" if place.same else ""
+    return (
+        f"{_module(place.step)} is the first module in execution order whose inputs are the same bits{same} and whose"
+        " output is not: it differs"
     )
 
 
@@ -175,7 +185,8 @@ def _faulty(replay: Replay) -> str:
         return "each made the same output"
     names = list(dict.fromkeys(_fault(step) for step in replay.faulty))
     more = f" and {len(names) - _FAULTY} more" if len(names) > _FAULTY else ""
-    return f"wrong by {'their' if len(names) > 1 else 'its'} own code or state: {', '.join(names[:_FAULTY])}{more}"
+    whose = "their" if len(names) > 1 else "its"
+    return f"another output by {whose} own code or state: {', '.join(names[:_FAULTY])}{more}"
 
 
 def _fault(step: Step) -> str:
@@ -253,9 +264,14 @@ def _element(value: object) -> str:
 
 
 def _trial(parts: tuple[str, ...], share: float | None, identical: bool, error: str | None) -> dict[str, str]:  # noqa: FBT001
-    shown = ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")  # noqa: PLR2004
+    shown = ", ".join(map(_part, parts[:_TRIED])) + (f" and {len(parts) - _TRIED} more" if len(parts) > _TRIED else "")
     restored = error or causes.percent(share, whole=identical)
     return {"swapped": shown, "restores": restored + (" (bit-identical)" if identical else "")}
+
+
+def _part(name: str) -> str:
+    """A part's id, without the colon where there is nothing behind it."""
+    return f"{name}the model" if name == "output:" else name.removesuffix(":")
 
 
 def signatures(found: Explanation) -> Markdown:
@@ -329,7 +345,7 @@ _FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": 
 
 def _module(step: Step) -> str:
     name = f"`{step.module}`" if step.module else "the model itself"
-    return f"{step.piece} of {name}" if step.piece else name
+    return f"the {step.piece} of {name}" if step.piece else name
 
 
 def _upper(sentence: str) -> str:

@@ -112,7 +112,7 @@ def sentence(cause: Cause, good: str, bad: str) -> str:
 def named(parts: Sequence[Part]) -> str:
     """The parts' names, as code."""
     outputs = all(part.kind == "output" for part in parts)
-    names = [f"`{part.name or 'the model'}`" if outputs else name_of(part) for part in parts]
+    names = [_code(part.name) if outputs else name_of(part) for part in parts]
     more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     listed = [*names[:_SHOWN], *more]
     joined = f"{', '.join(listed[:-1])} and {listed[-1]}" if len(listed) > 1 else "".join(listed)
@@ -129,11 +129,15 @@ def name_of(part: Part) -> str:
         case "config":
             return f"the config value `{part.name}`"
         case "output":
-            return f"the output of `{part.name or 'the model'}`"
+            return f"the output of {_code(part.name)}"
         case "class":
             return f"the class of `{part.name}`"
         case _:
             return f"`{part.name}`"
+
+
+def _code(name: str) -> str:
+    return f"`{name}`" if name else "the model"
 
 
 def percent(share: float | None, *, whole: bool) -> str:

@@ -245,11 +245,15 @@ def _module(facts: ModuleFacts | None) -> Module:
 def _facts(setting: Setting, taken: Anatomies) -> Iterator[str]:
     """What is settled without a forward, as sentences."""
     found = hypotheses.settled(taken.good, taken.bad)
+    ends = setting.ends
     for kind, words in _WORDS.items():
-        for side, said in ((setting.ends.good, "good"), (setting.ends.bad, "bad")):
-            names = [f"`{fact.name}`" for fact in found if fact.kind == kind and getattr(fact, said)]
-            if names:
-                yield f"{some(names)}: {words} by {side}"
+        good, bad = ([f"`{f.name}`" for f in found if f.kind == kind and getattr(f, side)] for side in ("good", "bad"))
+        if good and good == bad:
+            yield f"{some(good)}: {words} by both"
+        else:
+            yield from (
+                f"{some(names)}: {words} by {end}" for names, end in ((good, ends.good), (bad, ends.bad)) if names
+            )
 
 
 def _replay(back: Swap) -> Replay | None:

@@ -24,7 +24,7 @@ def test_the_whole_story_is_told_in_order() -> None:
         "## Where it starts",
         "whose inputs are the same bits (`position_ids`)",
         "By position: 0, 0.46, inf.",
-        "Clean replay: each of 30 calls of 5.2.0 was given 4.57.6's inputs; wrong by its own code or state",
+        "Clean replay: each of 30 calls of 5.2.0 was given 4.57.6's inputs; another output by its own code or state",
         "## Why",
         "restores 100 % of the difference (bit-identical)",
         "[1, 0.1]",
