@@ -99,24 +99,18 @@ def title(found: Explanation) -> str:
 
 def headline(found: Explanation) -> str:
     """Verdict, first divergence and cause in one sentence."""
-    asked, parts = (
-        found.question,
-        [f"{SYMBOLS[found.verdict]} {found.verdict} in {found.question.axis} {found.question.bad}"],
-    )
+    asked = found.question
+    verdict = f"{SYMBOLS[found.verdict]} {found.verdict} in {asked.axis} {asked.bad}"
     if found.raised:
         side = asked.good if found.raised.side == "good" else asked.bad
         message = found.raised.message.replace("`", "'")
-        return f"{parts[0]}: {found.raised.stage} fails under {side} alone, with `{message}`."
-    if found.place:
-        parts.append(f"it starts in {_module(found.place.step)}")
+        return f"{verdict}: {found.raised.stage} fails under {side} alone, with `{message}`."
+    said = [f"it starts in {_module(found.place.step)}"] if found.place else []
     if found.cause and found.cause.kind != "unknown":
-        proven = (
-            f"proven by swapping {'it' if len(found.cause.parts) == 1 else 'them'}"
-            if found.cause.proven
-            else "not fully proven"
-        )
-        parts.append(f"its cause is {causes.named(found.cause.parts)}, {proven}")
-    return f"{': '.join(parts[:2])}{'; ' + parts[2] if len(parts) > 2 else ''}."  # noqa: PLR2004 - three parts at most
+        them = "it" if len(found.cause.parts) == 1 else "them"
+        proven = f"proven by swapping {them}" if found.cause.proven else "not fully proven"
+        said.append(f"its cause is {causes.named(found.cause.parts)}, {proven}")
+    return f"{verdict}: {'; '.join(said)}." if said else f"{verdict}."
 
 
 def said(found: Explanation) -> Iterator[str]:
