@@ -20,7 +20,7 @@ from matrix.explain.hypotheses import FactKind
 from matrix.explain.ladder import GIVEN
 from matrix.explain.looks import Anatomies, Traces
 from matrix.explain.raised import raised
-from matrix.explain.reproduce import reproducer
+from matrix.explain.reproduce import draft, reproducer
 from matrix.explain.setting import OTHER_IDS, Setting, sides
 from matrix.explain.swap import Part, Swap
 from matrix.explain.symptoms import symptoms
@@ -60,7 +60,7 @@ def _tokens(found: Explanation, setting: Setting) -> Explanation:
         found,
         notes=(*found.notes, _ONLY_TOKENS),
         owner=code.whose_tokens(setting.judged, setting.ends.axis),
-        reproducer=reproducer(setting, setting.job, "tokens"),
+        reproducer=reproducer(draft(setting, setting.job, "tokens")),
     )
 
 
@@ -107,7 +107,7 @@ def _failed(found: Explanation, setting: Setting) -> Explanation:
         raised=failures[0],
         changes=code.of_failure(failures[0], sites),
         owner=code.whose_failure(failures[0], setting.ends.axis, setting.judged),
-        reproducer=reproducer(setting, setting.job, "load" if failures[0].stage == "load" else "logits"),
+        reproducer=reproducer(draft(setting, setting.job, "load" if failures[0].stage == "load" else "logits")),
     )
 
 
@@ -132,7 +132,7 @@ def _unseen(found: Explanation, setting: Setting, taken: Anatomies) -> Explanati
     return replace(
         found,
         notes=(*found.notes, _GENERATION, *defaults),
-        reproducer=reproducer(setting, setting.job, "generation"),
+        reproducer=reproducer(draft(setting, setting.job, "generation")),
     )
 
 
@@ -155,8 +155,9 @@ def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Trac
     """
     _, parted = _parted(taken, traced)
     parts = hypotheses.parts(taken.good, taken.bad)
-    back = looks.restored(setting, taken, traced, parts)
-    forth = looks.injected(setting, taken, traced, back)[1] if back[1].chosen else None
+    script = draft(setting, traced.job, "logits")
+    back = looks.restored(setting, taken, traced, parts, beside=script.first)
+    forth = looks.injected(setting, taken, traced, back, beside=script.second)[1] if back[1].chosen else None
     proof = _cause(setting, taken, back[1], forth)
     suspect = Suspect(good=taken.good, bad=taken.bad, name=_suspected(parted, proof), cause=proof)
     pieces = code.changes(suspect)
@@ -173,7 +174,7 @@ def _traced(found: Explanation, setting: Setting, taken: Anatomies, traced: Trac
         owner=None
         if setting.judged.verdict == "noise"
         else code.whose(suspect, setting.judged, setting.ends.axis, pieces),
-        reproducer=reproducer(setting, traced.job, "logits"),
+        reproducer=reproducer(script),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from matrix.capture import Rows
@@ -21,6 +22,11 @@ from matrix.explain.trace import Trace
 from matrix.plan import Job
 
 Look = TypeVar("Look")
+
+Beside = Mapping[Cell, Sequence[Job]]
+"""Cell → what it is asked in the same go."""
+
+NOTHING: Beside = MappingProxyType({})
 
 _WIDE = ("float32", "float64", "default")
 
@@ -107,19 +113,37 @@ def at(job: Job, rung: str, rungs: Mapping[str, Mapping[str, Any]]) -> Job:
     return replace(job, case=case)
 
 
-def restored(setting: Setting, found: Anatomies, traced: Traces, parts: tuple[Part, ...]) -> tuple[Job, Swap]:
+def restored(
+    setting: Setting, found: Anatomies, traced: Traces, parts: tuple[Part, ...], beside: Beside = NOTHING
+) -> tuple[Job, Swap]:
     """Put the good side's parts into the bad side, and find the smallest set that restores most.
+
+    Args:
+        setting: What is explained.
+        found: Both models.
+        traced: One forward of both.
+        parts: What differs.
+        beside: What the other cell, which would be idle, is asked meanwhile.
 
     Raises:
         NoCaptureError: When the bad side gives no answer.
     """
     tell(f"swapping {len(parts)} differing parts into {setting.ends.bad} …")
     ask = {"mode": "restore", "parts": [_plain(part) for part in parts]}
-    return _swap(setting, setting.bad, traced.job, ask, _other(setting, setting.good, found, traced))
+    return _swap(setting, setting.bad, traced.job, ask, _other(setting, setting.good, found, traced), beside)
 
 
-def injected(setting: Setting, found: Anatomies, traced: Traces, back: tuple[Job, Swap]) -> tuple[Job, Swap]:
+def injected(
+    setting: Setting, found: Anatomies, traced: Traces, back: tuple[Job, Swap], beside: Beside = NOTHING
+) -> tuple[Job, Swap]:
     """Put the bad side's parts, as they were when the good ones restored it, into the good side.
+
+    Args:
+        setting: What is explained.
+        found: Both models.
+        traced: One forward of both.
+        back: What restored the bad side.
+        beside: What the other cell, which would be idle, is asked meanwhile.
 
     Raises:
         NoCaptureError: When the good side gives no answer.
@@ -127,15 +151,15 @@ def injected(setting: Setting, found: Anatomies, traced: Traces, back: tuple[Job
     tell(f"swapping what restores it into {setting.ends.good} …")
     ask = {"mode": "inject", "parts": [_plain(part) for part in back[1].chosen]}
     captures = {**_other(setting, setting.bad, found, traced), "restored": setting.key(setting.bad, back[0])}
-    return _swap(setting, setting.good, traced.job, ask, captures)
+    return _swap(setting, setting.good, traced.job, ask, captures, beside)
 
 
 def _swap(
-    setting: Setting, cell: Cell, traced: Job, ask: Mapping[str, Any], captures: Mapping[str, str]
+    setting: Setting, cell: Cell, traced: Job, ask: Mapping[str, Any], captures: Mapping[str, str], beside: Beside
 ) -> tuple[Job, Swap]:
     own = {"own": setting.key(cell, traced)}
     job = replace(traced, take="swap", ask=ask, captures={**captures, **own})
-    setting.take({cell: [job]})
+    setting.take({cell: [job], **beside})
     return job, _required(setting, cell, job, swap.read)
 
 

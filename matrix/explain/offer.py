@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -170,10 +171,12 @@ def execute(
     """
     path = scratch / "repro.py"
     path.write_text(text, encoding="utf-8")
-    return {
-        side: _run(path, python, scratch / f"side-{index}", checkpoint, timeout)
-        for index, (side, python) in enumerate(interpreters.items())
-    }
+    folders = [scratch / f"side-{index}" for index in range(len(interpreters))]
+    with ThreadPoolExecutor() as pool:
+        seen = pool.map(
+            lambda python, folder: _run(path, python, folder, checkpoint, timeout), interpreters.values(), folders
+        )
+        return dict(zip(interpreters, seen, strict=True))
 
 
 def shows(good: Seen, bad: Seen, error: str | None = None) -> bool:

@@ -6,12 +6,13 @@ import math
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from matrix import plan
 from matrix.case import Case
+from matrix.cell import Cell
 from matrix.console import tell
 from matrix.explain import code, offer, reduce, shrink
 from matrix.explain.offer import Reproducer
@@ -26,8 +27,51 @@ _SHARE = 0.01
 """Of the case's own relative difference, what a reduced model must show: one that merely rounds shows far less."""
 
 
-def reproducer(setting: Setting, job: Job, stage: Stage) -> Reproducer | None:
-    """A script that shows the difference in both environments; None where none does.
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A script to be: what it is about, and the smaller models to try for it.
+
+    Attributes:
+        setting: What is explained.
+        job: With the smallest input that shows it.
+        subject: What the script reproduces.
+        source: The checkpoint, or the tokenizer where only that matters.
+        files: Its small files; None where they are too long for a script.
+        config: Its config; empty where no smaller model can be made of it.
+        tried: The smaller models and inputs, smallest first.
+    """
+
+    setting: Setting
+    job: Job
+    subject: Subject
+    source: Source
+    files: Mapping[str, str] | None
+    config: Mapping[str, Any]
+    tried: tuple[Candidate, ...]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What goes into the model."""
+        return _inputs(self.job, self.subject.stage)
+
+    @property
+    def first(self) -> dict[Cell, list[Job]]:
+        """What the good cell is asked: it writes down what each smaller checkpoint holds."""
+        return {self.setting.good: [self._asked]} if self.tried else {}
+
+    @property
+    def second(self) -> dict[Cell, list[Job]]:
+        """What the bad cell is asked after that."""
+        captures = {"good": self.setting.key(self.setting.good, self._asked)} if self.tried else {}
+        return {self.setting.bad: [replace(self._asked, captures=captures)]} if self.tried else {}
+
+    @property
+    def _asked(self) -> Job:
+        return replace(self.job, take="shrink", ask=shrink.ask(self.subject, self.tried, self.files or {}, self.config))
+
+
+def draft(setting: Setting, job: Job, stage: Stage) -> Draft:
+    """What a script may be made of; nothing is run yet.
 
     Args:
         setting: What is explained.
@@ -36,18 +80,24 @@ def reproducer(setting: Setting, job: Job, stage: Stage) -> Reproducer | None:
     """
     checkpoint, tokenizer = setting.work.sources[job.case.name]
     source = tokenizer if stage == "tokens" else checkpoint
+    files = None if source.file else shrink.small_files(source.folder, stage)
+    config = {} if source.file or stage == "tokens" else reduce.read_config(source.folder)
+    tried = reduce.candidates(config, _inputs(job, stage)) if config and files is not None else ()
+    subject = _subject(setting, job, stage, source)
+    return Draft(setting=setting, job=job, subject=subject, source=source, files=files, config=config, tried=tried)
+
+
+def reproducer(made: Draft) -> Reproducer | None:
+    """The script that shows the difference in both environments; None where none does."""
+    setting, source = made.setting, made.source
     pythons = [code.interpreter(cell) for cell in setting.cells]
     if not pythons[0] or not pythons[1] or setting.work.spec.axes[setting.ends.axis].kind != "requirement":
         return None
     tell("writing a reproducer and running it under both …")
-    subject, inputs = _subject(setting, job, stage, source), _inputs(job, stage)
-    files = None if source.file else shrink.small_files(source.folder, stage)
-    config = {} if source.file or stage == "tokens" else reduce.read_config(source.folder)
-    pair = _smaller(setting, job, subject, config, files) if config and files is not None else None
     with tempfile.TemporaryDirectory(prefix="matrix-repro-") as scratch:
         return offer.offer(
-            subject,
-            offer.attempts(subject, pair, files, config, inputs),
+            made.subject,
+            offer.attempts(made.subject, _smaller(made), made.files, made.config, made.inputs),
             (pythons[0], pythons[1]),
             Path(scratch),
             checkpoint=source.folder / source.file if source.file else source.folder,
@@ -55,24 +105,20 @@ def reproducer(setting: Setting, job: Job, stage: Stage) -> Reproducer | None:
         )
 
 
-def _smaller(
-    setting: Setting, job: Job, subject: Subject, config: Mapping[str, Any], files: Mapping[str, str]
-) -> tuple[Candidate, Shrunk, Shrunk] | None:
+def _smaller(made: Draft) -> tuple[Candidate, Shrunk, Shrunk] | None:
     """The smallest reduced model that both cells show the difference with; None where none does."""
-    tried = reduce.candidates(config, _inputs(job, subject.stage))
-    if not tried:
+    found = []
+    for asked in (made.first, made.second) if made.tried else ():
+        made.setting.take(asked)
+        ((cell, (job,)),) = asked.items()
+        if (seen := shrink.read(made.setting.folder(cell, job))) is None:
+            return None
+        found.append(seen)
+    if not found:
         return None
-    asked = replace(job, take="shrink", ask=shrink.ask(subject, tried, files, config))
-    setting.take({setting.good: [asked]})
-    good = shrink.read(setting.folder(setting.good, asked))
-    if good is None:
-        return None
-    second = replace(asked, captures={"good": setting.key(setting.good, asked)})
-    setting.take({setting.bad: [second]})
-    bad = shrink.read(setting.folder(setting.bad, second))
-    if bad is None:
-        return None
-    chosen = shrink.pick(tried, good, bad, subject=subject, error=_error(setting), least=_least(setting))
+    good, bad = found
+    error, least = _error(made.setting), _least(made.setting)
+    chosen = shrink.pick(made.tried, good, bad, subject=made.subject, error=error, least=least)
     return (chosen, good, bad) if chosen else None
 
 

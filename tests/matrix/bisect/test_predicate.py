@@ -49,6 +49,8 @@ def test_the_bad_end_decides_what_is_looked_for(tmp_path: Path) -> None:
         (Predicate(verdict="drift", stage="logits"), CONFIG, "skip", "hidden by another difference"),
         (Predicate(verdict="drift", stage="tokens"), CONFIG, "good", "another difference"),
         (Predicate(verdict="error", stage="load"), DRIFT, "good", "another difference"),
+        # it loads: that its memory is never written is another matter
+        (Predicate(verdict="error", stage="load", where="ImportError"), UNWRITTEN, "good", "another difference"),
         # what is looked for beside another, earlier one
         (Predicate(verdict="drift", stage="parameters"), {**DRIFT, **CONFIG}, "bad", None),
         (Predicate(where="model.weight"), {**DRIFT, **CONFIG}, "bad", None),
