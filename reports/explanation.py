@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from matrix.explain import cause as causes
 from matrix.explain.cause import Cause
 from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Step
-from matrix.explain.offer import Reproducer
-from matrix.explain.owner import Owner
-from matrix.explain.source import SourceDiff
+from matrix.explain.script.offer import Reproducer
+from matrix.explain.sources.owner import Owner
+from matrix.explain.sources.source import SourceDiff
 from reports.escape import Markdown, code, fence, link, prose, text, ticked
 from reports.frames import frame, markdown
 from reports.names import SYMBOLS, count

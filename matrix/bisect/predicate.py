@@ -116,10 +116,9 @@ def _read_other(predicate: Predicate, judged: Judgement) -> Reading:
     """What a release says that differs, but not as looked for."""
     if judged.verdict == "error":
         return Reading(mark="skip", why=f"fails for another reason: {judged.summary}")
-    if predicate.verdict == "error" and judged.candidate.captured and _unwritten(judged.candidate):
-        # it loads and runs every time; what it computes with is another matter, which the poisoned load has decided
-        return Reading(mark="good", why=_other(judged))
-    if judged.verdict == "unstable":
+    # it loads and runs every time; what it computes with is another matter, which the poisoned load has decided
+    runs = predicate.verdict == "error" and judged.candidate.captured and _unwritten(judged.candidate)
+    if judged.verdict == "unstable" and not runs:
         return Reading(mark="unsure", why=f"does not agree with itself: {judged.summary}")
     if predicate.verdict == "noise":
         # any drift counts: what is changed beside the logits moves them too, or would be identical

@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 
 from matrix.capture import Capture
-from matrix.explain import align, cause, code, divergence, hypotheses, ladder, looks, signatures
-from matrix.explain.align import Alignment
+from matrix.explain import cause, hypotheses, looks
 from matrix.explain.anatomy import ModuleFacts
 from matrix.explain.cause import Cause
-from matrix.explain.code import Suspect
-from matrix.explain.divergence import Divergence
 from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Shown, Side, Step
+from matrix.explain.forwards import align, divergence, ladder
+from matrix.explain.forwards.align import Alignment
+from matrix.explain.forwards.divergence import Divergence
+from matrix.explain.forwards.ladder import GIVEN
 from matrix.explain.hypotheses import FactKind
-from matrix.explain.ladder import GIVEN
 from matrix.explain.looks import Anatomies, Traces
 from matrix.explain.raised import raised
-from matrix.explain.reproduce import draft, reproducer
+from matrix.explain.script.reproduce import draft, reproducer
 from matrix.explain.setting import OTHER_IDS, Setting, sides
+from matrix.explain.signs import signatures
+from matrix.explain.signs.symptoms import symptoms
+from matrix.explain.sources import code
+from matrix.explain.sources.code import Suspect
 from matrix.explain.swap import Part, Swap
-from matrix.explain.symptoms import symptoms
 from matrix.tensorfile import TensorFile
 from matrix.wording import some
 

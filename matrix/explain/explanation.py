@@ -9,11 +9,11 @@ from typing import Any
 
 from matrix import table
 from matrix.explain.cause import Cause
-from matrix.explain.offer import Reproducer
-from matrix.explain.owner import Owner
 from matrix.explain.raised import Raised
-from matrix.explain.signatures import Signature
-from matrix.explain.source import SourceDiff
+from matrix.explain.script.offer import Reproducer
+from matrix.explain.signs.signatures import Signature
+from matrix.explain.sources.owner import Owner
+from matrix.explain.sources.source import SourceDiff
 from matrix.files import read_json, write_json
 from matrix.judgement import Verdict
 from matrix.spec import Stage

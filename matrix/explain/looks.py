@@ -13,9 +13,10 @@ from matrix.case import Case
 from matrix.cell import Cell
 from matrix.console import tell
 from matrix.errors import NoCaptureError
-from matrix.explain import anatomy, hypotheses, ladder, swap, trace
+from matrix.explain import anatomy, hypotheses, swap, trace
 from matrix.explain.anatomy import Anatomy
-from matrix.explain.ladder import GIVEN
+from matrix.explain.forwards import ladder
+from matrix.explain.forwards.ladder import GIVEN
 from matrix.explain.setting import Setting, sides
 from matrix.explain.swap import Part, Swap
 from matrix.explain.trace import Trace

@@ -6,10 +6,10 @@ from typing import Any
 
 from matrix.explain.cause import Cause
 from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Shown, Side, Step
-from matrix.explain.offer import Reproducer, Seen
-from matrix.explain.owner import Owner
-from matrix.explain.signatures import Signature
-from matrix.explain.source import SourceDiff
+from matrix.explain.script.offer import Reproducer, Seen
+from matrix.explain.signs.signatures import Signature
+from matrix.explain.sources.owner import Owner
+from matrix.explain.sources.source import SourceDiff
 from matrix.explain.swap import Part, Trial
 
 ROPE = "model.rotary_emb.inv_freq"

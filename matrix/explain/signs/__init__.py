@@ -1,0 +1,1 @@
+"""Signs: patterns of a difference that name its likely cause."""
