@@ -16,7 +16,7 @@ from matrix.explain.script.offer import attempts
 from matrix.explain.script.reduce import Candidate
 from matrix.explain.script.shrink import Shrunk, Tried
 from tests.matrix.builders import write_capture
-from tests.matrix.explain.test_reproducer import SUBJECT
+from tests.matrix.explain.script.test_reproducer import SUBJECT
 
 CONFIG = {
     "_name_or_path": "somewhere",
