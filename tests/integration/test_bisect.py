@@ -26,10 +26,3 @@ def test_the_lost_buffer_is_bad_since_5_0_0_and_a_second_call_takes_nothing_agai
     again = clone.nox("-s", "bisect", "--", *ENDS)
     assert again.code == 0, again.text
     assert sorted(path.name for path in (clone.folder / ".matrix" / "captures").iterdir()) == captures
-
-
-def test_ends_that_do_not_differ_are_refused(clone: Project) -> None:
-    call = clone.nox("-s", "bisect", "--", "llama-tiny", "--good", "4.57.4", "--bad", "5.3.0", "--attention", "eager")
-    assert call.code == 2, call.text
-    assert "the ends do not differ" in call.text
-    assert "Traceback" not in call.text

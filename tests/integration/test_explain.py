@@ -10,21 +10,15 @@ from typing import Any
 
 import pytest
 
-from matrix.state import ROOT
-from tests.integration.project import Call, Project, tiny
+from tests.integration.project import Call, Project
 
 pytestmark = [pytest.mark.integration]
 ENDS = ("--good", "4.57.6", "--bad", "5.2.0")
-MODELS = ROOT / "tests" / "corpus" / "models"
+STORY = ("remote-code-rope", "--attention", "eager", "--run-id", "the-story")
 
 
-def explain(clone: Project, case: str, *arguments: str) -> Call:
-    return clone.nox("-s", "explain", "--", case, *ENDS, *arguments)
-
-
-def spec(clone: Project) -> str:
-    cases: dict[str, Path | str] = {"story": tiny("remote-code-rope"), "gelu": MODELS / "gelu-tanh"}
-    return str(clone.spec("explained", ["4.57.6", "5.2.0"], cases))
+def explain(clone: Project, *arguments: str) -> Call:
+    return clone.nox("-s", "explain", "--", *ENDS, *arguments)
 
 
 def latest(clone: Project) -> Path:
@@ -38,7 +32,7 @@ def answer(clone: Project) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def story(clone: Project) -> dict[str, Any]:
-    call = explain(clone, "story", "--spec", spec(clone), "--run-id", "the-story")
+    call = explain(clone, *STORY)
     assert call.code == 0, call.text
     return answer(clone)
 
@@ -98,7 +92,7 @@ def test_the_bug_report_fits_and_names_both_environments(clone: Project, story: 
 def test_the_same_command_again_takes_nothing_anew(clone: Project, story: dict[str, Any]) -> None:
     log = clone.folder / ".matrix" / "searches" / "the-story" / "nox.log"
     before = log.stat().st_mtime_ns
-    call = explain(clone, "story", "--spec", spec(clone), "--run-id", "the-story", "--json")
+    call = explain(clone, *STORY, "--json")
     assert call.code == 0, call.text
     assert log.stat().st_mtime_ns == before
     assert answer(clone)["cause"] == story["cause"]
@@ -106,7 +100,7 @@ def test_the_same_command_again_takes_nothing_anew(clone: Project, story: dict[s
 
 
 def test_a_fault_in_code_is_placed_proven_and_not_blamed_on_state(clone: Project) -> None:
-    call = explain(clone, "gelu", "--spec", spec(clone))
+    call = explain(clone, "gelu-tanh", "--spec", "tests/corpus/releases.toml")
     assert call.code == 0, call.text
     found = answer(clone)
     assert found["place"]["step"]["module"] == "model.layers.0.mlp"
@@ -115,7 +109,7 @@ def test_a_fault_in_code_is_placed_proven_and_not_blamed_on_state(clone: Project
 
 
 def test_ends_that_do_not_differ_are_refused(clone: Project) -> None:
-    call = explain(clone, str(tiny("llama-tiny")), "--attention", "eager")
+    call = explain(clone, "llama-tiny", "--attention", "eager")
     assert call.code == 2
     assert "do not differ" in call.text
     assert "Traceback" not in call.text
