@@ -53,6 +53,11 @@ def ticked(sentence: str) -> Markdown:
     return prose("".join(quote(piece) if index % 2 else piece for index, piece in enumerate(pieces)))
 
 
+def capital(sentence: str) -> str:
+    """A sentence's first letter as a capital, unless it begins with a name."""
+    return sentence[:1].upper() + sentence[1:] if re.match(r"[a-z]+[ ,:;]", sentence) else sentence
+
+
 def prose(sentence: str) -> Markdown:
     """A sentence of ours, escaped all the same, with what was quoted as code."""
     parts = sentence.split(_QUOTE)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.explain import cause as causes
-from matrix.explain.cause import Cause
-from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Step
+from matrix.explain.explanation import Explanation, Question
 from matrix.explain.script.offer import Reproducer
 from matrix.explain.sources.owner import Owner
 from matrix.explain.sources.source import SourceDiff
-from reports.escape import Markdown, code, fence, link, prose, text, ticked
+from reports.escape import Markdown, capital, code, fence, link, prose, text, ticked
+from reports.explained_where import place_of, where
+from reports.explained_why import why
 from reports.frames import frame, markdown
 from reports.names import SYMBOLS, count
-from reports.numbers import size
 from reports.templating import template
 
 _WHOLE = 1_000_000
@@ -24,34 +23,7 @@ _WHOLE = 1_000_000
 _DIFF = 30_000
 """Characters of one diff."""
 
-_GROWTH = 40
-_POSITIONS = 16
 _DIFF_LINES = 400
-_VALUE = 120
-_FAULTY = 8
-_TRIED = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Where:
-    """The first divergence as the template shows it."""
-
-    sentence: Markdown
-    table: Markdown
-    after: tuple[Markdown, ...]
-    growth_caption: Markdown
-    growth: Markdown
-
-
-@dataclass(frozen=True, kw_only=True)
-class Why:
-    """The cause as the template shows it."""
-
-    sentence: Markdown
-    after: tuple[Markdown, ...]
-    parts: Markdown
-    trials_caption: Markdown
-    trials: Markdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +51,7 @@ def render(found: Explanation) -> str:
     return template("explain.md.j2").render(
         title=text(title(found)),
         headline=ticked(headline(found)),
-        said=[ticked(f"{_upper(sentence)}.") for sentence in said(found)],
+        said=[ticked(f"{capital(sentence)}.") for sentence in said(found)],
         where=where(found),
         why=why(found),
         signatures=signatures(found),
@@ -105,7 +77,7 @@ def headline(found: Explanation) -> str:
         side = asked.good if found.raised.side == "good" else asked.bad
         message = found.raised.message.replace("`", "'")
         return f"{verdict}: {found.raised.stage} fails under {side} alone, with `{message}`."
-    said = [f"it starts in {_module(found.place.step)}"] if found.place else []
+    said = [f"it starts in {place_of(found.place.step)}"] if found.place else []
     if found.cause and found.cause.kind != "unknown":
         them = "it" if len(found.cause.parts) == 1 else "them"
         proven = f"proven by swapping {them}" if found.cause.proven else "not fully proven"
@@ -134,140 +106,6 @@ def said(found: Explanation) -> Iterator[str]:
         )
 
 
-def where(found: Explanation) -> Where | None:
-    """The first divergence; None where there is none."""
-    place = found.place
-    if place is None:
-        return None
-    apart = f"by up to {size(place.step.max_abs)} (relative, L2: {size(place.step.l2_rel)})"
-    rows = [_side(found.question.good, place.good, found), _side(found.question.bad, place.bad, found)]
-    later = place.later[:_GROWTH]
-    more = f", the first {len(later)} of {len(place.later)}" if len(place.later) > len(later) else ""
-    return Where(
-        sentence=ticked(f"{_upper(_first(place))} {apart}."),
-        table=markdown(frame(rows)),
-        after=tuple(map(ticked, _after(place, found.replay, found.question.good, found.question.bad))),
-        growth_caption=text(f"How it grows: every call whose output differs, in the order in which they start{more}"),
-        growth=markdown(frame([_step(step) for step in later])),
-    )
-
-
-def _first(place: Place) -> str:
-    """What makes it the first divergence."""
-    if place.step.piece:
-        return f"{_module(place.step)} is the first value in execution order that is not the same bits: it differs"
-    same = f" ({', '.join(f'`{name}`' for name in place.same)})" if place.same else ""
-    return (
-        f"{_module(place.step)} is the first module in execution order whose inputs are the same bits{same} and whose"
-        " output is not: it differs"
-    )
-
-
-def _after(place: Place, replay: Replay | None, good: str, bad: str) -> Iterator[str]:
-    if place.by_position:
-        shown = ", ".join(size(value) for value in place.by_position[:_POSITIONS])
-        more = ", …" if len(place.by_position) > _POSITIONS else ""
-        yield f"By position: {shown}{more}."
-    yield from (f"{_upper(note)}." for note in place.notes)
-    if replay:
-        yield f"Clean replay: each of {replay.calls} calls of {bad} was given {good}'s inputs; {_faulty(replay)}."
-
-
-def _faulty(replay: Replay) -> str:
-    """Which modules are wrong by themselves, and where it shows first in what they hand on."""
-    if not replay.faulty:
-        return "each made the same output"
-    names = list(dict.fromkeys(_fault(step) for step in replay.faulty))
-    more = f" and {len(names) - _FAULTY} more" if len(names) > _FAULTY else ""
-    whose = "their" if len(names) > 1 else "its"
-    return f"another output by {whose} own code or state: {', '.join(names[:_FAULTY])}{more}"
-
-
-def _fault(step: Step) -> str:
-    return f"{_module(step)} (first seen in what it hands to `{step.handed}`)" if step.handed else _module(step)
-
-
-def _side(release: str, module: Module, found: Explanation) -> dict[str, str]:
-    return {
-        "": f"{found.question.axis} {release}",
-        "class": module.class_name,
-        "file": module.file,
-        "line": str(module.line),
-    }
-
-
-def _step(step: Step) -> dict[str, str]:
-    piece = f" · {step.piece}" if step.piece else ""
-    call = f" (call {step.nth + 1})" if step.nth else ""
-    name = f"{step.module or 'the model'}{piece}{call}"
-    return {"call": name, "max abs": size(step.max_abs), "L2 relative": size(step.l2_rel)}
-
-
-def why(found: Explanation) -> Why | None:
-    """The cause; None where nothing was swapped."""
-    if found.cause is None:
-        if not found.facts:
-            return None
-        sentence, after = found.facts[0], found.facts[1:]
-        return _why(sentence, tuple(after), Markdown(""), Markdown(""), Markdown(""))
-    cause = found.cause
-    trials = markdown(frame([_trial(trial.parts, trial.share, trial.identical, trial.error) for trial in cause.trials]))
-    caption = text(f"Everything that was swapped into {found.question.bad}")
-    return _why(cause.sentence, (*found.facts, *_proof(cause)), _parts(cause, found), caption, trials)
-
-
-def _why(sentence: str, after: tuple[str, ...], parts: Markdown, caption: Markdown, trials: Markdown) -> Why:
-    return Why(
-        sentence=ticked(f"{_upper(sentence)}."),
-        after=tuple(ticked(f"{_upper(line)}.") for line in after),
-        parts=parts,
-        trials_caption=caption,
-        trials=trials,
-    )
-
-
-def _proof(cause: Cause) -> Iterator[str]:
-    if cause.control is not None:
-        yield "control: swapping a part that both sides have in common " + (
-            "changes nothing" if cause.control else "changes the logits too, so do not trust this"
-        )
-    yield f"{count(cause.forwards, 'forward')} in all"
-
-
-def _parts(cause: Cause, found: Explanation) -> Markdown:
-    """The parts with their values on both sides; nothing where they have none."""
-    good, bad = found.question.good, found.question.bad
-    rows = [
-        {"part": ticked(causes.name_of(part)), good: code(_value(part.good)), bad: code(_value(part.bad))}
-        for part in cause.parts
-    ]
-    return markdown(frame(rows)) if any(row[good] != row[bad] for row in rows) else Markdown("")
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Mapping) and len(value) == 1:
-        return str(next(iter(value.values())))
-    if isinstance(value, tuple):
-        value = f"[{', '.join(_element(item) for item in value)}]"
-    written = "" if value is None else str(value)
-    return written if len(written) <= _VALUE else f"{written[:_VALUE]} …"
-
-
-def _element(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _trial(parts: tuple[str, ...], share: float | None, identical: bool, error: str | None) -> dict[str, str]:  # noqa: FBT001
-    shown = ", ".join(map(_part, parts[:_TRIED])) + (f" and {len(parts) - _TRIED} more" if len(parts) > _TRIED else "")
-    restored = error or causes.percent(share, whole=identical)
-    return {"swapped": shown, "restores": restored + (" (bit-identical)" if identical else "")}
-
-
-def _part(name: str) -> str:
-    """A part's id, without the colon where there is nothing behind it."""
-    return f"{name}the model" if name == "output:" else name.removesuffix(":")
-
-
 def signatures(found: Explanation) -> Markdown:
     """Patterns that name a likely cause."""
     rows = [
@@ -292,7 +130,7 @@ def change(piece: SourceDiff) -> Change:
         places=Markdown(" · ".join(places)),
         diff=fence(piece.diff + cut, lines=_DIFF_LINES, characters=_DIFF, language="diff")
         if piece.diff
-        else ticked(f"{_upper(piece.note)}."),
+        else ticked(f"{capital(piece.note)}."),
     )
 
 
@@ -335,16 +173,6 @@ def conditions(found: Explanation) -> str:
 
 
 _FACTS = {"python": "Python", "torch": "torch", "cpu": "CPU", "cpu_capability": "CPU capability", "threads": "threads"}
-
-
-def _module(step: Step) -> str:
-    name = f"`{step.module}`" if step.module else "the model itself"
-    return f"the {step.piece} of {name}" if step.piece else name
-
-
-def _upper(sentence: str) -> str:
-    """A sentence's first letter as a capital, unless it begins with a name."""
-    return sentence[:1].upper() + sentence[1:] if re.match(r"[a-z]+[ ,:;]", sentence) else sentence
 
 
 def _lists(rows: tuple[tuple[int, ...], ...]) -> list[list[int]]:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from matrix.explain.explanation import Explanation, Side
 from reports import explanation
 from reports.escape import Markdown, fence, prose, text, ticked
+from reports.explained_where import where
+from reports.explained_why import why
 from reports.names import count
 from reports.templating import template
 
@@ -48,8 +50,8 @@ def _render(found: Explanation, cut: str) -> str:
         system=fence("\n\n".join(_system(side) for side in found.sides), lines=80, characters=6000),
         help=Markdown(_HELP),
         headline=ticked(explanation.headline(found)),
-        where=explanation.where(found),
-        why=explanation.why(found),
+        where=where(found),
+        why=why(found),
         changes=[explanation.change(piece) for piece in found.changes],
         reproducer=explanation.script(found.reproducer, found.question),
         cut=text(cut),

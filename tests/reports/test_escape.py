@@ -71,3 +71,17 @@ def test_folders_of_this_machine_are_left_out() -> None:
     assert escape.portable(f"{ROOT}/x") == "./x"
     home = str(Path.home())
     assert home == "/" or escape.portable(f"{home}/x") in {"~/x", "./x"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("two loads differ", "Two loads differ"),
+        ("`model.norm` differs", "`model.norm` differs"),
+        ("model.norm differs", "model.norm differs"),
+        ("control: nothing", "Control: nothing"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(sentence: str, shown: str) -> None:
+    assert capital(sentence) == shown
