@@ -84,4 +84,4 @@ def test_folders_of_this_machine_are_left_out() -> None:
     ],
 )
 def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(sentence: str, shown: str) -> None:
-    assert capital(sentence) == shown
+    assert escape.capital(sentence) == shown
