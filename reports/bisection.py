@@ -51,6 +51,7 @@ def main(arguments: Sequence[str], *, out: Path = store.OUT) -> int:
         folder = out / asked.folder.name
         write_text(folder / FILE, answer)
         write_text(folder / MARKDOWN, render(content))
+        store.point(folder)
     except MatrixError as error:
         say(f"error: {error}")
         return error.exit_code

@@ -110,9 +110,12 @@ def _smaller(made: Draft) -> tuple[Candidate, Shrunk, Shrunk] | None:
     """The smallest reduced model that both cells show the difference with; None where none does."""
     found = []
     for asked in (made.first, made.second) if made.tried else ():
-        made.setting.take(asked)
         ((cell, (job,)),) = asked.items()
-        if (seen := shrink.read(made.setting.folder(cell, job))) is None:
+        folder = made.setting.folder(cell, job)
+        # it may have been taken beside a swap; --fresh would take it once more
+        if not (folder / "response.json").exists():
+            made.setting.take(asked)
+        if (seen := shrink.read(folder)) is None:
             return None
         found.append(seen)
     if not found:

@@ -8,14 +8,11 @@ from dataclasses import dataclass, field, replace
 from matrix.explain.anatomy import ModuleFacts
 from matrix.explain.sources import upstream
 from matrix.explain.swap import PartKind
+from matrix.repositories import REPOSITORIES
 from matrix.spec import Stage
 
-_REPORT = {
-    "transformers": "https://github.com/huggingface/transformers/issues/new?template=bug-report.yml",
-    "torch": "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml",
-    "tokenizers": "https://github.com/huggingface/tokenizers/issues/new",
-}
-"""Where a project wants bugs to be told."""
+_FORMS = {"transformers": "?template=bug-report.yml", "torch": "?template=bug-report.yml"}
+"""Which of a project's forms a bug report goes into, where it has several."""
 
 THE_MODEL = "the model's repository"
 
@@ -223,7 +220,9 @@ def _be(trail: Trail) -> str:
 
 
 def _of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:
-    report = _REPORT.get(project, f"the issue tracker of {project}")
+    repository = REPOSITORIES.get(project)
+    form = f"{repository}/issues/new{_FORMS.get(project, '')}"
+    report = form if repository else f"the issue tracker of {project}"
     return Owner(project=project, report=report, why=why, evidence=evidence, also=also)
 
 

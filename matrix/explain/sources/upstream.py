@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
-_REPOSITORIES = {"transformers": ("huggingface/transformers", "src/"), "torch": ("pytorch/pytorch", "")}
-"""Package → repository, and what stands before the package in its paths."""
+from matrix.repositories import REPOSITORIES
+
+_BEFORE = {"transformers": "src/", "torch": ""}
+"""Package whose code is shown → what stands before the package in its repository's paths."""
 
 REMOTE = "transformers_modules"
 """The package that transformers imports remote code from."""
@@ -19,8 +21,8 @@ def path(file: str) -> str:
         file: Relative to site-packages where it lies there, else as the interpreter has it.
     """
     parts = PurePath(file).parts
-    if parts and parts[0] in _REPOSITORIES:
-        return _REPOSITORIES[parts[0]][1] + PurePath(file).as_posix()
+    if parts and parts[0] in _BEFORE:
+        return _BEFORE[parts[0]] + PurePath(file).as_posix()
     return PurePath(file).name if REMOTE in parts or PurePath(file).is_absolute() else PurePath(file).as_posix()
 
 
@@ -33,9 +35,9 @@ def version(site: Path, package: str) -> str | None:
 def link(site: Path, file: str, line: int) -> str | None:
     """The line in the repository at the release's tag; None for what is no final release of a known repository."""
     package = PurePath(file).parts[0] if file else ""
-    installed = version(site, package) if package in _REPOSITORIES else None
+    installed = version(site, package) if package in _BEFORE else None
     # local versions name a build of the same source
     public = (installed or "").split("+")[0]
     if not re.fullmatch(r"\d+(\.\d+)*(\.post\d+)?", public):
         return None
-    return f"https://github.com/{_REPOSITORIES[package][0]}/blob/v{public}/{path(file)}#L{line}"
+    return f"{REPOSITORIES[package]}/blob/v{public}/{path(file)}#L{line}"

@@ -160,6 +160,13 @@ def test_tokens_are_for_whoever_moved(tokenizers: str, transformers: str, projec
     assert "fast one" not in found.why
 
 
-def test_another_axis_is_that_packages() -> None:
-    found = owner(_trail(axis="safetensors", bad={**OLD, "safetensors": "0.7.0"}))
-    assert (found.project, found.report) == ("safetensors", "the issue tracker of safetensors")
+@pytest.mark.parametrize(
+    ("package", "report"),
+    [
+        ("safetensors", "https://github.com/huggingface/safetensors/issues/new"),
+        ("einops", "the issue tracker of einops"),
+    ],
+)
+def test_another_axis_is_that_packages(package: str, report: str) -> None:
+    found = owner(_trail(axis=package, bad={**OLD, package: "0.7.0"}))
+    assert (found.project, found.report) == (package, report)
