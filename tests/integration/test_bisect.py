@@ -18,7 +18,7 @@ def test_the_lost_buffer_is_bad_since_5_0_0_and_a_second_call_takes_nothing_agai
     assert call.code == 0, call.text
     assert "is bad since transformers 5.0.0" in call.text
     assert "Next: nox -s explain -- remote-code-rope --attention eager --good 4.57.6 --bad 5.0.0" in call.text
-    (answer,) = (clone.folder / "reports" / "out").glob("*/bisect.json")
+    answer = clone.folder / "reports" / "out" / "latest" / "bisect.json"
     content = json.loads(answer.read_text(encoding="utf-8"))
     assert (content["status"], content["last_good"], content["first_bad"]) == ("found", "4.57.6", "5.0.0")
     assert content["predicate"]["uninitialised"] is True
