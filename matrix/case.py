@@ -12,6 +12,7 @@ from matrix.errors import SpecError
 
 Dtype = Literal["float32", "bfloat16", "float16", "float64", "default"]
 Option = Literal["dtype", "attention", "device", "threads"]
+Probe = Literal["model", "tokenizer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +86,18 @@ class Case:
             `package:name==version/path/inside`.
         auto_class: An Auto class or any model class that transformers exports.
         trust_remote_code: Whether the checkpoint's own Python code may run, in the cell's process.
+        probe: What looks at it: `model` loads and runs the model, `tokenizer` only what makes ids of text.
+        adapter: A PEFT adapter's folder, found as a checkpoint is, that is loaded on top of the model.
         tokenizer: Where the tokenizer comes from; the checkpoint when absent.
         text: Prompts, through each cell's own tokenizer.
+        chat: Conversations, each a list of messages with `role` and `content`, through the tokenizer's chat template.
+        padding: The side on which several prompts are padded; the tokenizer's own when None.
         input_ids: Explicit ids, [batch, sequence]; instead of text.
         attention_mask: Explicit mask of the ids' shape, 1 where a position counts.
         inputs: Further inputs by name: explicit nested lists, or `{ shape = […], seed = 0 }`.
+        forward: Further keyword arguments of the forward, as they are.
+        loss: Whether the ids are the labels too, so that the model computes its loss; positions under the mask count
+            for nothing.
         generate: Greedy tokens to generate after the forward.
         load: Extra from_pretrained arguments.
         variants: Overrides of the spec's variants.
@@ -103,11 +111,17 @@ class Case:
     checkpoint: str
     auto_class: str = "AutoModelForCausalLM"
     trust_remote_code: bool = False
+    probe: Probe = "model"
+    adapter: str | None = None
     tokenizer: str | None = None
     text: tuple[str, ...] = ()
+    chat: tuple[tuple[Mapping[str, Any], ...], ...] = ()
+    padding: Literal["left", "right"] | None = None
     input_ids: tuple[tuple[int, ...], ...] = ()
     attention_mask: tuple[tuple[int, ...], ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    forward: Mapping[str, Any] = field(default_factory=dict)
+    loss: bool = False
     generate: int = 0
     load: Mapping[str, Any] = field(default_factory=dict)
     variants: Variants = UNCHANGED

@@ -26,7 +26,7 @@ IMPLIED_REQUIREMENTS = {
 """What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
 
 
-Take = Literal["main", "repeat", "evidence", "anatomy", "trace", "swap", "shrink"]
+Take = Literal["main", "repeat", "evidence", "anatomy", "trace", "swap", "shrink", "roster", "author"]
 
 SAME_IDS = "@baseline-ids"
 """Marks the capture of a text case that was given the baseline's ids."""
@@ -40,7 +40,7 @@ class Job:
         case: With all its inputs filled in.
         variant: The options inside the cell.
         take: `repeat` is loaded once more, in a process of its own; `evidence` is a closer look at where bits differ;
-            the others are what `explain` asks for, each the name of a probe.
+            the others are what `explain` and `sweep` ask for, each the name of a probe.
         same_ids: Whether the case's text was replaced by the ids that the baseline's tokenizer made of it.
         through: Of evidence, the coarser variant whose rounded parameters are taken.
         ask: What else the probe is asked, as JSON values.

@@ -33,6 +33,12 @@ INHERITED = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 _LOADS: Mapping[Take, int] = {"evidence": 4, "anatomy": 4, "trace": 4, "swap": 8, "shrink": 8}
 """How many times as long as a plain capture a take may last: about as often as it loads or runs the model."""
 
+_OF_A_CASE = (
+    *("auto_class", "trust_remote_code", "load", "text", "chat", "padding", "input_ids", "attention_mask"),
+    *("inputs", "forward", "loss", "generate"),
+)
+"""The part of a case that a probe reads; the rest decides what it is given."""
+
 DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
 """The prompt of a case that gives no input and has a tokenizer."""
 
@@ -74,7 +80,7 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
     checkpoint, tokenizer = sources
     content: dict[str, Any] = {
         "id": job.id,
-        "probe": PROBE.get(job.take, job.take),
+        "probe": _probe(job),
         "take": job.take,
         "through": asdict(job.through) if job.through else None,
         "timeout": job.case.timeout * _LOADS.get(job.take, 1),
@@ -104,6 +110,12 @@ def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
     return replace(job, case=case, same_ids=True)
 
 
+def _probe(job: Job) -> str:
+    """The file of the probe that takes a job."""
+    name = PROBE.get(job.take, job.take)
+    return job.case.probe if name == "model" else name
+
+
 def _code(*sources: Source) -> str:
     """Digest of the remote code that a job may run: jobs of different code are kept apart from each other."""
     digest = hashlib.sha256()
@@ -117,8 +129,7 @@ def _code(*sources: Source) -> str:
 
 def _case(case: Case) -> dict[str, Any]:
     """The part of a case that a probe reads."""
-    names = ("auto_class", "trust_remote_code", "text", "input_ids", "attention_mask", "inputs", "generate", "load")
-    return {name: getattr(case, name) for name in names}
+    return {name: getattr(case, name) for name in _OF_A_CASE}
 
 
 def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) -> str:

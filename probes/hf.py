@@ -10,6 +10,9 @@ import torch._dynamo  # a first forward imports it anyway; here every isolated j
 import transformers
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs  # noqa: F401 - likewise
 
+_MAIN = ("logits", "last_hidden_state", "logits_per_image", "start_logits", "prediction_logits")
+"""What a model's main output is called, the likeliest first."""
+
 
 def from_pretrained(job):
     """One load with the case's and the variant's options; missing weights are drawn from a fixed seed.
@@ -132,12 +135,24 @@ def digest(tensor):
 
 
 def main_output(outputs):
-    """Logits, or the last hidden state of a model without a head; of a plain tuple the first tensor with axes."""
+    """Logits, or the last hidden state of a model without a head, or the first tensor with axes of any other model."""
+    return next(iter(outputs_of(outputs).values()))
+
+
+def outputs_of(outputs):
+    """Every floating tensor that a forward gave, by name, the main one first and a loss last.
+
+    Left out is what only repeats or prepares: caches, hidden states and attentions by layer. Of a plain tuple the
+    first tensor with axes is taken for the logits, because a loss, which has none, comes before them.
+
+    Raises:
+        TypeError: When there is no tensor with axes.
+    """
     if type(outputs) is tuple:
-        # a loss, which has none, comes before the logits
         outputs = {"logits": next((item for item in outputs if isinstance(item, torch.Tensor) and item.ndim), None)}
-    for name in ("logits", "last_hidden_state"):
-        found = outputs.get(name) if isinstance(outputs, dict) else getattr(outputs, name, None)
-        if found is not None:
-            return found
-    raise TypeError("the model's output has neither logits nor last_hidden_state: " + type(outputs).__name__)
+    items = dict(outputs.items()) if hasattr(outputs, "items") else dict(vars(outputs))
+    found = {name: item for name, item in items.items() if isinstance(item, torch.Tensor) and item.is_floating_point()}
+    order = sorted(found, key=lambda name: (not found[name].ndim, _MAIN.index(name) if name in _MAIN else len(_MAIN)))
+    if not order or not found[order[0]].ndim:
+        raise TypeError("the model's output holds no tensor with axes: " + type(outputs).__name__)
+    return {name: found[name] for name in order}
