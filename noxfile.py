@@ -91,7 +91,10 @@ def bisect(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, those with real releases included; arguments go to pytest."""
-    run_python(session, "tests", "-m", "pytest", *session.posargs)
+    # a file's tests stay together: those with real releases share the environments of one copy of the project
+    run_python(
+        session, "tests", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *session.posargs
+    )
 
 
 @nox.session
