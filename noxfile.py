@@ -26,6 +26,9 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["matrix"]
 
+SIDE_BY_SIDE = "-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder".split()
+"""Tests of one file stay together: those with real releases share the environments of one copy of the project."""
+
 RUN = os.environ.get(run.RUN_VARIABLE)
 try:
     CELLS = plan(run.read(Path(RUN)).spec if RUN else spec.read(spec.SHIPPED)).cells
@@ -91,10 +94,7 @@ def bisect(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, those with real releases included; arguments go to pytest."""
-    # a file's tests stay together: those with real releases share the environments of one copy of the project
-    run_python(
-        session, "tests", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *session.posargs
-    )
+    run_python(session, "tests", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session

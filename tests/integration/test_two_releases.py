@@ -100,7 +100,7 @@ def test_a_model_that_takes_the_interpreter_down_loses_only_itself(clone: Projec
         code.write_text(code.read_text() + f"\n{line}\n")
     cases = {"crashing": crashing, "hanging": hanging, "leaving": leaving, "after": tiny("llama-tiny")}
     spec = clone.spec("crash", RELEASES, cases)
-    spec.write_text(spec.read_text().replace("timeout = 120", "timeout = 8"))
+    spec.write_text(spec.read_text().replace("timeout = 120", "timeout = 12"))
     call = clone.matrix("--spec", str(spec))
     assert call.code == 1, call.text
     cell = json.loads(next(clone.run_folder().glob("cells/*5.2.0*/cell.json")).read_text())
