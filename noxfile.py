@@ -26,7 +26,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["matrix"]
 
-SIDE_BY_SIDE = "-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder".split()
+SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 """Tests of one file stay together: those with real releases share the environments of one copy of the project."""
 
 RUN = os.environ.get(run.RUN_VARIABLE)
