@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import get_args
 
-from matrix.tokenization import Item, Kind, Tokenization, vocabulary
+from matrix.tokenization import Item, Kind, Tokenization, Value, vocabulary
 from matrix.wording import some
 
 _ORDER: tuple[Kind, ...] = get_args(Kind)
@@ -99,8 +99,19 @@ def _differ(a: Item, b: Item) -> bool:
     if a.error or b.error:
         return not (a.error and b.error)
     if a.kind in _OPTIONAL and (a.value is None or b.value is None):
-        return a.kind != "offsets" and any(a.value or b.value or ())
+        return a.kind != "offsets" and _any(a.value or b.value)
+    if isinstance(a.value, dict) and isinstance(b.value, dict):
+        return _told(a.value, b.value) != _told(b.value, a.value)
     return bool(a.value != b.value)
+
+
+def _told(value: Mapping[str, Value], other: Mapping[str, Value]) -> dict[str, Value]:
+    """The lists of one side, without those of zeros that the other does not make."""
+    return {name: rows for name, rows in value.items() if name in other or _any(rows)}
+
+
+def _any(rows: Value) -> bool:
+    return any(map(_any, rows)) if isinstance(rows, tuple) else bool(rows)
 
 
 def _notes(baseline: Tokenization, candidate: Tokenization, pairs: list[tuple[Item, Item]]) -> Iterator[str]:

@@ -8,8 +8,8 @@ PARAGRAPH = (
     " seventy-five years of age; he had occupied the see of D\u2014\u2014 since 1806. Although this detail has no"
     " connection whatever with the real substance of what we are about to relate, it will not be superfluous, if merely"
     " for the sake of exactness in all points, to mention here the various rumors and remarks which had been in"
-    " circulation about him from the very moment when he arrived in the diocese.\n\nTrue or false, that which is said of"
-    " men often occupies as important a place in their lives, and above all in their destinies, as that which they do."
+    " circulation about him from the very moment when he arrived in the diocese.\n\nTrue or false, that which is said"
+    " of men often occupies as important a place in their lives, and above all in their destinies, as that which they do."
 )
 """From Les Miserables, in the translation of Isabel F. Hapgood (1887)."""
 
@@ -61,12 +61,12 @@ STRINGS = (
     (
         "greek",
         "final sigma and accents",
-        "\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1 \u03a3\u039f\u03a6\u039f\u03a3 \u03c3\u03bf\u03c6\u03cc\u03c2",
+        "\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1 \u03a3\u039f\u03a3 \u03c3\u03bf\u03c6\u03cc\u03c2",
     ),
     (
         "arabic",
         "right to left, with vowel marks",
-        "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u0645\u064f\u062d\u064e\u0645\u064e\u0651\u062f\u060c \u0640\u0640",
+        "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u0645\u064f\u062d\u060c \u0640",
     ),
     (
         "hebrew",

@@ -43,7 +43,7 @@ def chosen(found: TokenizerDifference) -> list[ItemChange]:
 def left_out(found: TokenizerDifference) -> tuple[str, ...]:
     """How many differing items the table does not show."""
     more = len(found.changes) - len(chosen(found))
-    return (f"{count(more, 'more answer')} that differ{'s' * (more == 1)} left out.",) if more else ()
+    return (f"{count(more, 'more answer')} left out.",) if more else ()
 
 
 def counted(found: TokenizerDifference) -> pd.DataFrame:
