@@ -41,7 +41,7 @@ def _first(change: ItemChange) -> str:
     good, bad = sides(change)
     item = change.baseline
     said = f"special tokens, {item.name}" if change.kind == "special tokens" else item.place
-    of = f", {shown(item.text)}," if item.text else ""
+    of = f" ({shown(item.text)})" if item.text else ""
     place = f" from place {change.position} on" if change.position else ""
     return f"{said}{of}: {bad}, the baseline's {good}{place}"
 

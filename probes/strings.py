@@ -4,12 +4,13 @@ An id is the name by which reports and `[[known]]` speak of a string: it never c
 """
 
 PARAGRAPH = (
-    "In 1815, M. Charles-Fran\u00e7ois-Bienvenu Myriel was Bishop of D\u2014\u2014. He was an old man of about"
-    " seventy-five years of age; he had occupied the see of D\u2014\u2014 since 1806. Although this detail has no"
-    " connection whatever with the real substance of what we are about to relate, it will not be superfluous, if merely"
-    " for the sake of exactness in all points, to mention here the various rumors and remarks which had been in"
-    " circulation about him from the very moment when he arrived in the diocese.\n\nTrue or false, that which is said"
-    " of men often occupies as important a place in their lives, and above all in their destinies, as that which they do."
+    "In 1815, M. Charles-Fran\xe7ois-Bienvenu Myriel was Bishop of D\u2014\u2014. He was an old man of about"
+    " seventy-five years of age; he had occupied the see of D\u2014\u2014 since 1806. Although this detail"
+    " has no connection whatever with the real substance of what we are about to relate, it will not be"
+    " superfluous, if merely for the sake of exactness in all points, to mention here the various rumors and"
+    " remarks which had been in circulation about him from the very moment when he arrived in the"
+    " diocese.\n\nTrue or false, that which is said of men often occupies as important a place in their"
+    " lives, and above all in their destinies, as that which they do."
 )
 """From Les Miserables, in the translation of Isabel F. Hapgood (1887)."""
 

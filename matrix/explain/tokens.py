@@ -37,8 +37,8 @@ def explained(found: Explanation, setting: Setting) -> Explanation:
     good, bad = pair[0], pair[1]
     return replace(
         found,
-        facts=tuple(line.replace("`", "'") for line in _facts(setting, difference, good, bad)),
-        owner=_owner(setting, good, bad) if difference.changes else None,
+        facts=tuple(line.replace("`", "'") for line in _facts(difference, good, bad)),
+        owner=owner_of(good, bad) if difference.changes else None,
         reproducer=reproducer(draft(_with_text(setting, _text(difference)), setting.job, "tokens")),
     )
 
@@ -71,8 +71,8 @@ def _text(difference: TokenizerDifference) -> str:
     return min(plain, key=len) if plain else next(iter(texts), _TEXT)
 
 
-def _facts(setting: Setting, difference: TokenizerDifference, good: Tokenization, bad: Tokenization) -> Iterator[str]:
-    """What differs, from the first answer back to the parts that give it, as sentences."""
+def _facts(difference: TokenizerDifference, good: Tokenization, bad: Tokenization) -> Iterator[str]:
+    """What differs, from the first answers back to the parts that give them, as sentences."""
     for kind in list(difference.by_kind)[:_KINDS]:
         change = next(change for change in difference.changes if change.kind == kind)
         one, other = tokenizer_wording.sides(change)
@@ -80,49 +80,52 @@ def _facts(setting: Setting, difference: TokenizerDifference, good: Tokenization
             f"{change.baseline.place}, {change.baseline.name}" if kind == "special tokens" else change.baseline.place
         )
         yield f"{place}: {other} instead of {one}"
-    yield _versions(setting, good, bad)
+    yield from parts(good, bad)
+
+
+def parts(good: Tokenization, bad: Tokenization) -> Iterator[str]:
+    """The packages, what tokenizer.json gives by itself, and the parts that are built in another way."""
+    yield _versions(good, bad)
     if good.direct and bad.direct:
-        yield _direct(good, bad)
-    for part, text in good.backend.items():
-        if part != "merges" and bad.backend and bad.backend.get(part) != text:
-            yield f"the Rust tokenizer's {part} is {_cut(bad.backend.get(part, ''))} instead of {_cut(text)}"
-    if good.backend and bad.backend and good.backend["merges"] != bad.backend["merges"]:
-        yield "the Rust tokenizer's merges are not the same"
+        differing, asked = changed_directly(good, bad), len(good.direct)
+        given = f"other ids of {len(differing)} of {asked}" if differing else f"the same ids of all {asked}"
+        yield f"tokenizer.json, read by the tokenizers package alone on each side, gives {given} strings"
+    for part in _built(good, bad):
+        one, other = (_cut(side.backend.get(part, "nothing")) for side in (good, bad))
+        yield f"the Rust tokenizer's {part} {'are' if part == 'merges' else 'is'} {other} instead of {one}"
     if good.settings["class"] != bad.settings["class"]:
         yield f"the tokenizer's class is {bad.settings['class']} instead of {good.settings['class']}"
 
 
-def _versions(setting: Setting, good: Tokenization, bad: Tokenization) -> str:
-    one, other = _version(good), _version(bad)
-    if one == other:
-        return f"the tokenizers package is {one} on both sides"
-    return f"the tokenizers package is {one} under {setting.ends.good} and {other} under {setting.ends.bad}"
-
-
-def _version(side: Tokenization) -> str:
-    return str(side.capture.environment.get("versions", {}).get("tokenizers"))
-
-
-def _direct(good: Tokenization, bad: Tokenization) -> str:
-    differing, asked = changed_directly(good, bad), len(good.direct)
-    given = f"other ids of {len(differing)} of {asked} strings" if differing else f"the same ids of all {asked} strings"
-    return f"tokenizer.json, read by the tokenizers package alone, gives {given} on both sides"
-
-
-def _owner(setting: Setting, good: Tokenization, bad: Tokenization) -> Owner:
-    """Whose it is, by the first that holds: the package gives other ids by itself, it does not, it is the same."""
-    versions = _versions(setting, good, bad)
-    if good.direct and bad.direct and (differing := changed_directly(good, bad)):
-        why = f"it gives other ids of {len(differing)} of {len(good.direct)} strings without transformers; {versions}"
-        return owner.of("tokenizers", why)
-    built = [part for part, text in good.backend.items() if bad.backend and bad.backend.get(part) != text]
+def owner_of(good: Tokenization, bad: Tokenization) -> Owner:
+    """Whose it is, by the first that holds: the package gives other ids alone, it does not, only one of both moved."""
+    versions, built = _versions(good, bad), _built(good, bad)
     what = f"builds another Rust tokenizer ({', '.join(built)})" if built else "makes something else of it"
     if good.direct and bad.direct:
-        why = f"the tokenizers package alone gives the same ids, and transformers {what}"
-        return owner.of("transformers", why)
-    if _version(good) == _version(bad) or built:
-        return owner.of("transformers", f"{versions}, and transformers {what}")
-    return code.whose_tokens(setting.judged, setting.ends.axis)
+        if differing := changed_directly(good, bad):
+            said = f"it gives other ids of {len(differing)} of {len(good.direct)} strings without transformers"
+            return owner.of("tokenizers", f"{said}; {versions}")
+        return owner.of("transformers", f"the tokenizers package alone gives the same ids, and transformers {what}")
+    if _version(good, "transformers") == _version(bad, "transformers"):
+        return owner.of("tokenizers", f"only it differs of the two: {versions}")
+    moved = _version(good, "tokenizers") != _version(bad, "tokenizers") and not built
+    also = (owner.of("tokenizers", "fast tokenizers run in it, and it differs too"),) if moved else ()
+    return owner.of("transformers", f"{versions}, and transformers {what}", also=also)
+
+
+def _built(good: Tokenization, bad: Tokenization) -> list[str]:
+    """Parts of the Rust tokenizer that are not the same; none where a side has no such tokenizer."""
+    return [part for part, text in good.backend.items() if bad.backend and bad.backend.get(part) != text]
+
+
+def _versions(good: Tokenization, bad: Tokenization) -> str:
+    one, other = _version(good, "tokenizers"), _version(bad, "tokenizers")
+    same = f"{one} on both sides"
+    return f"the tokenizers package is {same if one == other else f'{one} on the good side and {other} on the bad one'}"
+
+
+def _version(side: Tokenization, package: str) -> str:
+    return str(side.capture.environment.get("versions", {}).get(package))
 
 
 def _cut(text: str) -> str:

@@ -8,8 +8,8 @@ digits: further ones depend on the CPU that rendered the report. A cosine below 
 negative log likelihoods. `flips` are the first 20 of `flip_count`; a flip that the noise floor may make is a tie, and
 without a floor nothing is called one (null). `within` compares two variants of one cell: `option` is what differs and
 `against` the variant that counts as right; a `noise_floor` is only an excuse where `rounding_plausible`. Of a stale
-known verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more. Of
-a case that looks at the tokenizer alone, `metrics` are how many of its answers differ.
+known verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
+Of a case that looks at the tokenizer alone, `metrics` are how many of its answers differ.
 """
 
 from __future__ import annotations
