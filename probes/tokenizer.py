@@ -1,6 +1,6 @@
 """The probe of tokenizers: what one tokenizer makes of fixed tricky strings, and whether decoding gives them back.
 
-It needs no model. Whatever Python raises for one string is recorded as that string's error: only a tokenizer that
+It needs no model, and imports tokenizers beside transformers, which brings it along. Whatever Python raises for one string is recorded as that string's error: only a tokenizer that
 cannot be loaded fails the capture. README.md is its contract.
 """
 
@@ -219,12 +219,12 @@ def item(kind, name, text, of):
 
 
 def attempt(of, *given):
-    """What a call gives, or the error it raises; one that may not come again is no fact about the tokenizer."""
+    """What a call gives, or the error it raises; too little memory is no fact about the tokenizer."""
     try:
         return {"value": of(*given)}
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever foreign code raises is the finding
+    except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception, and a finding like any other
         return {"error": f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]}
 
 
