@@ -1,7 +1,8 @@
 """The probe of tokenizers: what one tokenizer makes of fixed tricky strings, and whether decoding gives them back.
 
-It needs no model, and imports tokenizers beside transformers, which brings it along. Whatever Python raises for one string is recorded as that string's error: only a tokenizer that
-cannot be loaded fails the capture. README.md is its contract.
+It needs no model, and imports tokenizers beside transformers, which brings it along. Whatever Python raises for one
+string is recorded as that string's error: only a tokenizer that cannot be loaded fails the capture. README.md is its
+contract.
 """
 
 import hashlib
