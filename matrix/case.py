@@ -83,7 +83,7 @@ class Case:
     Attributes:
         name: Unique, letters, digits, dots, dashes and underscores.
         checkpoint: A folder or a .gguf file relative to the spec, `hub:org/name@revision` or
-            `package:name==version/path/inside`.
+            `package:name==version/path/inside`; may be left out where only a tokenizer is looked at, and is named.
         auto_class: An Auto class or any model class that transformers exports.
         trust_remote_code: Whether the checkpoint's own Python code may run, in the cell's process.
         probe: What looks at it: `model` loads and runs the model, `tokenizer` only what makes ids of text.
@@ -108,7 +108,7 @@ class Case:
     """
 
     name: str
-    checkpoint: str
+    checkpoint: str = ""
     auto_class: str = "AutoModelForCausalLM"
     trust_remote_code: bool = False
     probe: Probe = "model"
@@ -138,6 +138,7 @@ class Case:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise SpecError("a case has a name that is no file name", given=self.name, allowed="letters, digits, . - _")
         where = f"case {self.name!r}"
+        _check_probe(self, where)
         if self.text and self.input_ids:
             raise SpecError(f"{where} has both text and input_ids", next_step="keep one of them")
         if self.text and self.attention_mask:
@@ -166,3 +167,21 @@ class Case:
 
 def _shape(rows: tuple[tuple[int, ...], ...]) -> list[int]:
     return [len(row) for row in rows]
+
+
+_OF_A_MODEL = ("adapter", "input_ids", "attention_mask", "inputs", "forward", "loss", "generate", "load")
+"""Keys of a case that say nothing to a tokenizer."""
+
+
+def _check_probe(case: Case, where: str) -> None:
+    """Check that a case names what it looks at, and nothing that its probe does not read."""
+    if not (case.checkpoint or (case.probe == "tokenizer" and case.tokenizer)):
+        raise SpecError(f"{where} lacks the key 'checkpoint'", allowed="a folder, a .gguf file, hub:… or package:…")
+    unread = [name for name in _OF_A_MODEL if getattr(case, name)]
+    if case.probe == "tokenizer" and unread:
+        raise SpecError(
+            f"{where} looks at the tokenizer alone, and has what only a model reads",
+            given=", ".join(unread),
+            allowed="text and chat",
+            next_step='leave them out, or leave out probe = "tokenizer"',
+        )

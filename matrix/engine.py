@@ -183,7 +183,8 @@ def capture(run: Run, work: Work, jobs: Mapping[Cell, Sequence[Job]], *, again: 
 
 def default_jobs(work: Work) -> int:
     """As many cells at a time as there are cores, and as fit into the memory that is free now."""
-    largest = max(checkpoint.bytes for checkpoint, _ in work.sources.values())
+    models = [case.name for case in work.spec.case if case.probe == "model"]
+    largest = max((work.sources[name][0].bytes for name in models), default=0)
     fitting = available_bytes() // (_IMPORT_BYTES + _UNPACKED * largest)
     return max(1, min(this_machine().cores, fitting))
 

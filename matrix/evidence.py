@@ -76,7 +76,9 @@ def wanted(run: Run, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:
     # pairs come job by job: a few captures are enough to read each once, and a run may have many
     read_once = functools.lru_cache(maxsize=4)(lambda cell, job: capture.read(run.cell(cell) / job))
     jobs: dict[Cell, dict[str, Job]] = {}
-    for pair in (pair for pair in pairs(run.spec, run.plan) if pair.cell in cells):
+    # a tokenizer computes nothing that a closer look could explain
+    models = (pair for pair in pairs(run.spec, run.plan) if pair.job.case.probe == "model")
+    for pair in (pair for pair in models if pair.cell in cells):
         good = read_once(pair.baseline.id, pair.reference.id)
         again = read_once(pair.cell.id, replace(pair.job, same_ids=True).id) if pair.within is None else None
         bad = again or read_once(pair.cell.id, pair.job.id)

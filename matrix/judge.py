@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
-from matrix import wording
+from matrix import tokenizer_wording, wording
 from matrix.capture import Capture
 from matrix.cell import CellStatus
 from matrix.compare import Comparison
@@ -14,6 +14,7 @@ from matrix.judgement import Judgement, Side
 from matrix.noise import Rounding
 from matrix.repeats import Disagreement, Repeat, disagreement
 from matrix.spec import Stage
+from matrix.tokenizer_difference import TokenizerDifference
 
 _BROKEN: frozenset[CellStatus] = frozenset({"crashed", "timed_out"})
 
@@ -38,6 +39,33 @@ def judge(bare: Judgement, comparison: Comparison | None, rounding: Rounding | N
         if verdict := rule(judged, comparison):
             return verdict
     return _drift(judged, comparison)
+
+
+def judge_tokenizer(
+    bare: Judgement, found: TokenizerDifference | None, baseline: Disagreement | None, candidate: Disagreement | None
+) -> Judgement:
+    """Judge one candidate's tokenizer against the baseline's.
+
+    Args:
+        bare: The two sides, and what was captured.
+        found: None when a side has no complete capture.
+        baseline: Where the baseline does not agree with itself.
+        candidate: Where the candidate does not.
+    """
+    if torn := _torn(bare):
+        return torn
+    if found is None:
+        return _incomplete(bare)
+    judged = replace(bare, tokenizer=found, notes=found.notes)
+    if unrest := candidate or baseline:
+        whose = " in the baseline" + (" too" if candidate else "") if baseline else ""
+        text = f"{unrest.text}{whose}"
+        return _unstable(judged, unrest.stage, unrest.where, text, at_fault=baseline is not None)
+    if not found.changes:
+        same = f"the same answers to {sum(found.asked.values())} questions about {found.asked['ids']} strings"
+        return replace(judged, verdict="identical", summary=same)
+    where, text = found.changes[0].baseline.place, tokenizer_wording.drift(found)
+    return replace(judged, verdict="drift", stage="tokens", where=where, summary=text)
 
 
 def _incomplete(bare: Judgement) -> Judgement:

@@ -14,6 +14,7 @@ from matrix.noise import Rounding
 from matrix.plan import Job
 from matrix.repeats import Repeat
 from matrix.spec import Known, Spec, Stage, matches
+from matrix.tokenizer_difference import TokenizerDifference
 
 Verdict = Literal["identical", "noise", "drift", "unstable", "error", "missing"]
 
@@ -67,6 +68,7 @@ class Judgement:
         within: The option that differs, where both sides are variants of one cell.
         against: Then, the baseline side's job.
         same_ids: The same job with the baseline's ids, where the tokens differ.
+        tokenizer: What differs, of a case that looks at the tokenizer alone; it has no comparison.
     """
 
     job: Job
@@ -84,6 +86,7 @@ class Judgement:
     within: Option | None = None
     against: Job | None = None
     same_ids: Judgement | None = None
+    tokenizer: TokenizerDifference | None = None
 
     @property
     def fails(self) -> bool:

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from matrix import spec as specs
 from matrix import table
-from matrix.case import Case, Option, Variants
+from matrix.case import Case, Option, Probe, Variants
 from matrix.cell import id_part
 from matrix.errors import SpecError
 from matrix.plan import requirements, shard
@@ -46,6 +46,7 @@ class Options:
     text: tuple[str, ...] = ()
     auto_class: str | None = None
     generate: int | None = None
+    probe: Probe | None = None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -76,10 +77,10 @@ def apply(options: Options, spec: Spec) -> Spec:
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
     if not options.checkpoints and (
-        options.text or options.auto_class or options.generate or options.trust_remote_code
+        options.text or options.auto_class or options.generate or options.trust_remote_code or options.probe
     ):
         raise SpecError(
-            "--text, --auto-class, --generate and --trust-remote-code are for a CHECKPOINT, and none is given",
+            "--text, --auto-class, --generate, --probe and --trust-remote-code are for a CHECKPOINT, and none is given",
             next_step="give the CHECKPOINT first, or write the case into a spec",
         )
     cases = tuple(_own_case(options, checkpoint) for checkpoint in options.checkpoints) or spec.case
@@ -105,6 +106,7 @@ def _own_case(options: Options, checkpoint: str) -> Case:
         trust_remote_code=options.trust_remote_code,
         text=options.text,
         generate=options.generate or 0,
+        probe=options.probe or "model",
     )
     return replace(case, auto_class=options.auto_class) if options.auto_class else case
 
@@ -250,6 +252,11 @@ def add_own_checkpoints(parser: argparse.ArgumentParser) -> None:
         help="an Auto class or model class of transformers (default: AutoModelForCausalLM)",
     )
     own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
+    own.add_argument(
+        "--probe",
+        choices=get_args(Probe),
+        help="model (default), or tokenizer: only what makes ids of text, over many tricky strings; needs no weights",
+    )
 
 
 def add_how_to_run(parser: argparse.ArgumentParser) -> None:

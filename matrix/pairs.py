@@ -43,7 +43,9 @@ def pairs(spec: Spec, plan: Plan) -> Iterator[Pair]:
 
 
 def options_within(spec: Spec, case: Case) -> tuple[Option, ...]:
-    """The options along which a case's variants are compared inside each cell."""
+    """The options along which a case's variants are compared inside each cell; a tokenizer has none."""
+    if case.probe == "tokenizer":
+        return ()
     return spec.within if case.within is None else case.within
 
 

@@ -57,12 +57,17 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Such as `llama-tiny/float32-eager`; also the capture's folder inside a cell's folder."""
+        """Such as `llama-tiny/float32-eager` or `mine/tokenizer`; also the capture's folder inside a cell's folder."""
         marks = [SAME_IDS] if self.same_ids else []
         marks += [f"@{self.take}"] if self.take != "main" else []
         marks += [f"@through-{self.through.id}"] if self.through else []
         marks += [f"-{_short([self.ask, self.captures])}"] if self.ask or self.captures else []
-        return f"{self.case.name}/{self.variant.id}{''.join(marks)}"
+        return f"{self.case.name}/{self.options}{''.join(marks)}"
+
+    @property
+    def options(self) -> str:
+        """The variant's id; a tokenizer has none of its options."""
+        return "tokenizer" if self.case.probe == "tokenizer" else self.variant.id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,8 @@ def requirements(cases: tuple[Case, ...], further: tuple[str, ...] = ()) -> tupl
     """What the cases need in every environment, sorted, so that equal needs give equal locks."""
     needs = {*BASE_REQUIREMENTS, *further, *(need for case in cases for need in case.requirements)}
     for case in cases:
-        features = {*case.load, *(["gguf"] if case.checkpoint.endswith(".gguf") else [])}
+        read = (case.checkpoint, case.tokenizer or "")
+        features = {*case.load, *(["gguf"] if any(name.endswith(".gguf") for name in read) else [])}
         needs.update(need for feature in features for need in IMPLIED_REQUIREMENTS.get(feature, ()))
     return tuple(sorted(needs))
 
@@ -163,9 +169,12 @@ def _exclusion(spec: Spec, cell: Cell) -> Exclusion | None:
 
 
 def _jobs(spec: Spec) -> tuple[Job, ...]:
-    return tuple(
-        Job(case=case, variant=variant) for case in spec.case for variant in case.variants.over(spec.variants).expand()
-    )
+    return tuple(Job(case=case, variant=variant) for case in spec.case for variant in _variants(spec, case))
+
+
+def _variants(spec: Spec, case: Case) -> tuple[Variant, ...]:
+    """Every variant of a case; one of no meaning where only its tokenizer is looked at."""
+    return (Variant(),) if case.probe == "tokenizer" else case.variants.over(spec.variants).expand()
 
 
 def _baseline(spec: Spec, cells: tuple[Cell, ...]) -> Cell:

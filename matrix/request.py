@@ -62,7 +62,7 @@ class Task:
 
 def with_inputs(case: Case, checkpoint: Source, tokenizer: Source) -> Case:
     """The case with default inputs where it names none: a sentence, or ids in the checkpoint's vocabulary."""
-    if case.text or case.input_ids or case.inputs:
+    if case.probe == "tokenizer" or case.text or case.input_ids or case.inputs:
         return case
     if tokenizer.has_tokenizer:
         return replace(case, text=DEFAULT_TEXT)

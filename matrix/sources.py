@@ -59,6 +59,8 @@ class Resolver:
         Raises:
             CheckpointError: When it is missing, half-written or cannot be fetched.
         """
+        if case.probe == "tokenizer":
+            return self.tokenizer(case)
         source = self._source(case.checkpoint, case.name)
         if source.file is None:
             _check_whole(source.folder, case.name)
@@ -71,12 +73,13 @@ class Resolver:
             CheckpointError: When the case has text and there is no tokenizer.
         """
         source = self._source(case.tokenizer or case.checkpoint, case.name)
-        if case.text and not source.has_tokenizer:
+        only = case.probe == "tokenizer"
+        if (case.text or only) and not source.has_tokenizer:
             raise CheckpointError(
-                f"case {case.name!r} has text, but there is no tokenizer",
+                f"case {case.name!r} {'is about a tokenizer' if only else 'has text'}, but there is no tokenizer",
                 given=source.folder,
                 allowed=f"a folder with one of {', '.join(_TOKENIZERS)}",
-                next_step="give input_ids instead of text, or name a tokenizer",
+                next_step="name a tokenizer" if only else "give input_ids instead of text, or name a tokenizer",
             )
         return source
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from matrix import capture, evidence, noise
+from matrix import capture, evidence, noise, tokenizers
 from matrix.capture import Capture
 from matrix.cell import Cell, CellStatus
 from matrix.compare import Comparison, compare_captures
@@ -121,6 +121,8 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     good, bad = baseline.captured, candidate.captured
     against = pair.reference if pair.within else None
     bare = Judgement(job=pair.job, baseline=baseline, candidate=candidate, within=pair.within, against=against)
+    if pair.job.case.probe == "tokenizer":
+        return tokenizers.judged(bare)
     if not good or not bad:
         return judge(bare, None)
     one = evidence.read(run.cell(pair.baseline.id) / evidence.of_reference(pair, good, bad).id)

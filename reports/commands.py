@@ -89,6 +89,7 @@ def _kept(verdicts: Verdicts, asked: Options) -> Iterator[str]:
         "--profile": asked.profile if _profile_matters(verdicts, asked.profile) else None,
         "--auto-class": asked.auto_class,
         "--generate": asked.generate,
+        "--probe": asked.probe,
     }
     yield from (str(part) for name, value in pairs.items() if value is not None for part in (name, value))
     if asked.trust_remote_code:

@@ -43,7 +43,7 @@ def held_fixed(verdicts: Verdicts) -> str:
     return ", ".join(
         [
             *(f"{name} {value}" for name, value in facts.items()),
-            *_options([job.variant for job in verdicts.plan.jobs]),
+            *_options([job.variant for job in verdicts.plan.jobs if job.case.probe == "model"]),
             f"the versions of {count(packages, 'further package')}",
         ]
     )
@@ -71,4 +71,4 @@ def _facts(environment: Mapping[str, object]) -> dict[str, str]:
 def _options(variants: Sequence[Variant]) -> list[str]:
     """Every option of the variants with the values that every cell was given."""
     values = {f.name: [str(getattr(variant, f.name)) for variant in variants] for f in fields(Variant)}
-    return [f"{name} {listing(dict.fromkeys(taken))}" for name, taken in values.items()]
+    return [f"{name} {listing(dict.fromkeys(taken))}" for name, taken in values.items() if taken]

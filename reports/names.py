@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from matrix.case import Variant
 from matrix.cell import Cell
 from matrix.judgement import Judgement, Verdict
+from matrix.plan import Job
 from matrix.verdicts import Verdicts
 
 SYMBOLS: dict[Verdict, str] = {
@@ -48,9 +49,13 @@ class Names:
         """Such as `eager`, where nothing but the attention kernel varies."""
         return "-".join(str(getattr(variant, option)) for option in self.options) or variant.id
 
+    def job(self, job: Job) -> str:
+        """A job's variant; a tokenizer has none."""
+        return job.options if job.case.probe == "tokenizer" else self.variant(job.variant)
+
     def compared(self, judged: Judgement) -> str:
         """What was compared: `eager`, `sdpa against eager` within a cell, `eager, baseline's ids`."""
-        variant = self.variant(judged.job.variant)
+        variant = self.job(judged.job)
         if judged.against:
             return f"{variant} against {self.variant(judged.against.variant)}"
         return f"{variant}, baseline's ids" if judged.job.same_ids else variant
@@ -66,7 +71,7 @@ class Names:
 def names_of(verdicts: Verdicts) -> Names:
     """Look at a run's cells and jobs for what varies."""
     cells = [report.cell for report in verdicts.cells]
-    variants = [job.variant for job in verdicts.plan.jobs]
+    variants = [job.variant for job in verdicts.plan.jobs if job.case.probe == "model"]
     axes = verdicts.plan.baseline.axes
     varying = tuple(axis for axis in axes if len({cell.axes[axis] for cell in cells}) > 1)
     options = [field.name for field in fields(Variant)]

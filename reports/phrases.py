@@ -44,7 +44,7 @@ def detail(difference: Difference, quote: Quote = str) -> str:
         case "drift":
             said = _drift(difference, where)
         case "unstable":
-            said = _unstable(difference, where)
+            said = _restless(difference, where) or _unstable(difference, where)
         case _:
             said = None
     return said or _place(difference, where)
@@ -65,7 +65,7 @@ def same_ids(found: Sequence[Judgement]) -> Iterator[str]:
 def _place(difference: Difference, where: str) -> str:
     match difference.stage:
         case "tokens":
-            return "tokens differ first"
+            return f"first in {where}" if difference.first.tokenizer else "tokens differ first"
         case "config" | "parameters" | "buffers" as stage:
             return f"{_NOUNS[stage]} {where}"
         case None:
@@ -94,6 +94,12 @@ def _unstable(difference: Difference, where: str) -> str | None:
             return f"two loads make other tokens{whose}"
         case _:
             return f"other {stage} when repeated{whose}"
+
+
+def _restless(difference: Difference, where: str) -> str | None:
+    """Where two loads of one tokenizer do not agree."""
+    whose = " in the baseline" if difference.first.baseline_at_fault else ""
+    return f"two loads disagree{whose}: {where}" if difference.first.tokenizer else None
 
 
 def _drift(difference: Difference, where: str) -> str | None:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from matrix.capture import Failure
 from matrix.judgement import Judgement
+from matrix.tokenizer_difference import TokenizerDifference
 from matrix.verdicts import Verdicts
-from reports import commands, distances, evidence, rounding
+from reports import commands, distances, evidence, rounding, tokenizers
 from reports.differences import Difference, with_same_ids
 from reports.escape import Markdown, code, fence, link, prose, quote, text
 from reports.frames import frame, markdown
@@ -92,17 +93,19 @@ def _sentences(verdicts: Verdicts, names: Names, difference: Difference) -> Iter
 def _starts(verdicts: Verdicts, names: Names, difference: Difference) -> dict[str, list[str]]:
     """Where it starts along an axis → the variants of which that is true."""
     said: dict[str, list[str]] = {}
-    variants = {job.variant for job in difference.jobs}
+    jobs = {job.variant: job for job in difference.jobs}
     for finding in verdicts.findings:
-        if finding.case == difference.case and finding.variant in variants:
-            sentence = finding.sentence.removeprefix(f"{finding.case}/{finding.variant.id}").lstrip(": ")
-            said.setdefault(sentence, []).append(names.variant(finding.variant))
+        if finding.case == difference.case and (job := jobs.get(finding.variant)):
+            sentence = finding.sentence.removeprefix(job.id).lstrip(": ")
+            said.setdefault(sentence, []).append(names.job(job))
     return said
 
 
 def _evidence(verdicts: Verdicts, names: Names, difference: Difference) -> Iterator[Evidence]:
     """What differs first on every side, how far the logits lie apart, what that does, and what rounding may do."""
     first, judgements = difference.first, list(with_same_ids(difference.judgements))
+    if first.tokenizer:
+        yield from _tokenizers(names, difference, first.tokenizer)
     if first.comparison and (table := markdown(_earliest(verdicts, names, difference))):
         yield Evidence(caption=_caption(names, difference), table=table)
     if table := markdown(distances.distances(names, judgements)):
@@ -126,6 +129,14 @@ def weighed(names: Names, judgements: Sequence[Judgement], *, cases: bool = Fals
         caption = Markdown("Is it rounding?" + (_ORIENTATION if rounding.ORIENTATION in found else ""))
         after = tuple(text(sentence) for sentence in rounding.said(names, judgements, cases=cases))
         yield Evidence(caption=caption, table=markdown(found), after=after)
+
+
+def _tokenizers(names: Names, difference: Difference, found: TokenizerDifference) -> Iterator[Evidence]:
+    """How much two tokenizers differ, and in what."""
+    yield Evidence(caption=Markdown("Answers that differ:"), table=markdown(tokenizers.counted(found)))
+    after = tuple(text(sentence) for sentence in tokenizers.left_out(found))
+    caption = Markdown("The first of every kind, then in the order in which one thing follows from the other:")
+    yield Evidence(caption=caption, table=markdown(tokenizers.items(names, difference)), after=after)
 
 
 def _earliest(verdicts: Verdicts, names: Names, difference: Difference) -> pd.DataFrame:

@@ -69,4 +69,4 @@ def _variants(verdicts: Verdicts, names: Names, found: Sequence[Judgement]) -> s
     case = found[0].job.case.name
     every = {job.variant.id for job in verdicts.plan.jobs if job.case.name == case}
     shown = {judged.job.variant.id for judged in found}
-    return "" if shown == every else " under " + listing(names.variant(judged.job.variant) for judged in found)
+    return "" if shown == every else " under " + listing(names.job(judged.job) for judged in found)

@@ -60,7 +60,7 @@ def cost(verdicts: Verdicts, names: Names, case: str) -> pd.DataFrame:
         found = captures.of(verdicts, job) if job.case.name == case else {}
         for report in in_order(verdicts):
             if (capture := found.get(report.cell.id)) and capture.cost:
-                cell = {"variant": names.variant(job.variant), "cell": names.cell(report.cell)}
+                cell = {"variant": names.job(job), "cell": names.cell(report.cell)}
                 rows.append({**cell, **_cost(capture.cost)})
     return frame(rows)
 
@@ -81,9 +81,9 @@ def _case_rows(verdicts: Verdicts, names: Names, case: str, mark: Mark) -> Itera
     jobs = [job for job in verdicts.plan.jobs if job.case.name == case]
     rows = [_row(verdicts, names, job, mark) for job in jobs]
     if all(row == rows[0] for row in rows):
-        rows, variants = rows[:1], [listing(names.variant(job.variant) for job in jobs)]
+        rows, variants = rows[:1], [listing(names.job(job) for job in jobs)]
     else:
-        variants = [names.variant(job.variant) for job in jobs]
+        variants = [names.job(job) for job in jobs]
     for variant, row in zip(variants, rows, strict=True):
         yield {"case": case, "variant": variant, **row}
 

@@ -66,7 +66,7 @@ def content(answer: Answer, arguments: Sequence[str]) -> dict[str, Any]:
 def headline(answer: Answer) -> str:
     """The answer in one or two sentences."""
     job, axis, values = answer.ready.bad.judged.job, answer.asked.ends.axis, answer.releases
-    who, what = f"{job.case.name} ({job.variant.id})", answer.ready.predicate.sentence
+    who, what = f"{job.case.name} ({job.options})", answer.ready.predicate.sentence
     first = answer.transitions[0]
     good, bad = values[first.last], values[first.first]
     if answer.status == "found":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from matrix.capture import Capture
-from matrix.explain import cause, hypotheses, looks
+from matrix.explain import cause, hypotheses, looks, tokens
 from matrix.explain.anatomy import ModuleFacts
 from matrix.explain.cause import Cause
 from matrix.explain.explanation import Explanation, Module, Place, Question, Replay, Shown, Side, Step
@@ -50,6 +50,8 @@ def explain(setting: Setting) -> Explanation:
         NoCaptureError: When a closer look gives no capture.
     """
     found = _bare(setting)
+    if setting.job.case.probe == "tokenizer":
+        return tokens.explained(found, setting)
     if any(side is None or side.failure for side in sides(setting)):
         return _failed(found, setting)
     if setting.judged.verdict == "identical":
@@ -78,7 +80,7 @@ def _bare(setting: Setting) -> Explanation:
             case=setting.job.case.name,
             checkpoint=setting.job.case.checkpoint,
             remote_code=setting.job.case.trust_remote_code,
-            variant=setting.job.variant.id,
+            variant=setting.job.options,
             axis=ends.axis,
             good=ends.good,
             bad=ends.bad,

@@ -9,6 +9,7 @@ negative log likelihoods. `flips` are the first 20 of `flip_count`; a flip that 
 without a floor nothing is called one (null). `within` compares two variants of one cell: `option` is what differs and
 `against` the variant that counts as right; a `noise_floor` is only an excuse where `rounding_plausible`. Of a stale
 known verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
+Of a case that looks at the tokenizer alone, `metrics` are how many of its answers differ.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from matrix.compare import Comparison
 from matrix.judgement import Judgement
 from matrix.outputs import OutputDifference
+from matrix.tokenizer_difference import TokenizerDifference
 from matrix.verdicts import CellReport, Verdicts
 from reports import tables
 from reports.distances import flip_place, is_tie, place, ties
@@ -109,6 +111,8 @@ def _within(judged: Judgement) -> dict[str, Any]:
 
 def _metrics(judged: Judgement) -> dict[str, Any]:
     comparison = judged.comparison
+    if judged.tokenizer:
+        return _tokenizer(judged.tokenizer)
     if comparison is None or comparison.shapes or not comparison.same_cpu:
         return {}
     found = _outputs(comparison.outputs) if comparison.outputs else dict(_SAME)
@@ -120,6 +124,11 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
         "first_differing_token_margin": comparison.margin,
         **_rounding(judged, comparison),
     }
+
+
+def _tokenizer(found: TokenizerDifference) -> dict[str, Any]:
+    """How many answers differ of how many, in all and by kind."""
+    return {"items": sum(found.asked.values()), "differing": len(found.changes), "differing_by_kind": found.by_kind}
 
 
 def _outputs(outputs: OutputDifference) -> dict[str, Any]:

@@ -64,3 +64,15 @@ def test_inputs_that_contradict_each_other_are_refused(values: dict[str, object]
     message = _refusal(**values)
     assert what in message
     assert "case 'tiny'" in message
+
+
+def test_a_case_that_looks_at_the_tokenizer_alone_needs_no_checkpoint_but_something_to_look_at() -> None:
+    assert Case(name="tok", probe="tokenizer", tokenizer="tok").checkpoint == ""
+    assert "lacks the key 'checkpoint'" in _refusal(checkpoint="", probe="tokenizer")
+    assert "lacks the key 'checkpoint'" in _refusal(checkpoint="", tokenizer="tok")
+
+
+def test_what_only_a_model_reads_is_refused_where_there_is_none() -> None:
+    said = _refusal(probe="tokenizer", input_ids=((1,),), generate=4)
+    assert "input_ids, generate" in said
+    assert "text and chat" in said

@@ -271,3 +271,10 @@ def test_two_checkpoints_of_one_name_are_refused() -> None:
 
 def test_a_selection_applies_to_ones_own_checkpoints() -> None:
     assert _names(_apply("./m", "./n", "--case", "n")) == ["n"]
+
+
+def test_the_tokenizer_alone_may_be_asked_for() -> None:
+    (case,) = _apply("./model", "--probe", "tokenizer", "--text", "Hi").case
+    assert (case.probe, case.text) == ("tokenizer", ("Hi",))
+    with pytest.raises(SpecError, match="--probe"):
+        _apply("--probe", "tokenizer")

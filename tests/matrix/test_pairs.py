@@ -68,3 +68,7 @@ def test_a_case_says_for_itself_what_is_compared_and_against_which_value() -> No
 
 def test_an_option_with_one_value_has_nothing_to_be_compared_with() -> None:
     assert _within(within=["dtype", "attention", "device", "threads"]) == []
+
+
+def test_a_tokenizer_has_no_variants_to_compare() -> None:
+    assert _within(case=[{**CASE, "probe": "tokenizer"}], variants=VARIANTS, within=["attention", "dtype"]) == []

@@ -133,3 +133,10 @@ def test_each_case_is_repeated_once_per_dtype_and_device_under_its_first_other_o
         for device in ("", "-cuda")
     ]
     assert {job.take for job in made.jobs} == {"main"}
+
+
+def test_a_tokenizer_has_one_job_whatever_the_variants_say() -> None:
+    case = {"name": "tok", "tokenizer": "tok.gguf", "probe": "tokenizer"}
+    found = _plan(case=[case], variants={"dtype": ["float32", "bfloat16"], "attention": ["eager", "sdpa"]})
+    assert [job.id for job in found.loads] == ["tok/tokenizer", "tok/tokenizer@repeat"]
+    assert "gguf" in found.cells[0].requirements

@@ -211,3 +211,15 @@ def test_a_recipe_is_written_once_under_its_digest(resolver: Resolver, state: St
 def test_the_engines_environment_holds_what_fetches_from_the_hub() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     assert any(str(requirement).startswith("huggingface") for requirement in groups["engine"])
+
+
+def test_a_tokenizer_needs_neither_weights_nor_a_config(resolver: Resolver, model: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "vocab.txt").write_text("[UNK]", encoding="utf-8")
+    case = _case(checkpoint="", tokenizer="alone", probe="tokenizer")
+    assert resolver.checkpoint(case) == resolver.tokenizer(case)
+    assert resolver.checkpoint(case).folder == alone
+    with pytest.raises(CheckpointError, match="is about a tokenizer, but there is no tokenizer"):
+        resolver.checkpoint(_case(probe="tokenizer"))
+    assert model.exists()

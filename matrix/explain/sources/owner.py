@@ -103,18 +103,18 @@ def _tokens(trail: Trail) -> Owner | None:
     versions = f"{trail.good.get('tokenizers')} and {trail.bad.get('tokenizers')}"
     if not trail.moved("transformers"):
         return (
-            _of("tokenizers", f"the tokens differ, and tokenizers is {versions}") if trail.moved("tokenizers") else None
+            of("tokenizers", f"the tokens differ, and tokenizers is {versions}") if trail.moved("tokenizers") else None
         )
     # where both moved, the ids alone do not tell which of them did it
-    also = _of("tokenizers", f"fast tokenizers run in it, and it differs too: {versions}")
+    also = of("tokenizers", f"fast tokenizers run in it, and it differs too: {versions}")
     why = "the tokens differ, and transformers builds the tokenizer"
-    return _of("transformers", why, also=(also,) if trail.moved("tokenizers") else ())
+    return of("transformers", why, also=(also,) if trail.moved("tokenizers") else ())
 
 
 def _other_axis(trail: Trail) -> Owner | None:
     if trail.axis in {"transformers", "torch"} or trail.moved("transformers"):
         return None
-    return _of(trail.axis, f"only {trail.axis} differs between the two environments")
+    return of(trail.axis, f"only {trail.axis} differs between the two environments")
 
 
 def _remote(trail: Trail) -> Owner | None:
@@ -141,10 +141,10 @@ def _told(trail: Trail, module: ModuleFacts, why: str) -> Owner:
 def _loader(trail: Trail) -> tuple[Owner, ...]:
     """Who changed how remote code's state is loaded."""
     if trail.loading is None:
-        return (_of("transformers", f"the code is the same on both sides, and {_not_the_same(trail)}"),)
+        return (of("transformers", f"the code is the same on both sides, and {_not_the_same(trail)}"),)
     place, function = trail.loading
     lost = "and leaves it unwritten" if trail.unwritten else "which has a part in loading"
-    return (_of("transformers", f"{function} changed, {lost}", place),)
+    return (of("transformers", f"{function} changed, {lost}", place),)
 
 
 def _torch(trail: Trail) -> Owner | None:
@@ -153,19 +153,19 @@ def _torch(trail: Trail) -> Owner | None:
         return None
     module = trail.module
     if module is not None and module.file.split("/")[0] == "torch":
-        return _of("torch", f"{module.class_name} is torch's, and only torch differs", _line(module))
+        return of("torch", f"{module.class_name} is torch's, and only torch differs", _line(module))
     place = f", first in {module.class_name}" if module else ""
     why = f"only torch differs between the two environments{place}"
     also = (
         (_told(trail, module, "its code may rely on what torch never promised"),) if module and trail.is_remote else ()
     )
-    return _of("torch", why, _line(module) if module else "", also)
+    return of("torch", why, _line(module) if module else "", also)
 
 
 def _native(trail: Trail) -> Owner:
     module = trail.module
     if module is None:
-        return _of("transformers", "only transformers' release differs, and the model is its own")
+        return of("transformers", "only transformers' release differs, and the model is its own")
     # what torch defines is built and filled by transformers, so its line says nothing
     torchs = module.file.split("/")[0] == "torch"
     line = "" if torchs else _line(module)
@@ -174,26 +174,26 @@ def _native(trail: Trail) -> Owner:
     whose = "is torch's" if torchs else f"in {upstream.path(module.file)} is transformers' own"
     said = f"{module.class_name} {whose}"
     if trail.part == "scalar":
-        return _of("transformers", f"{said}, and {trail.name} {_instead(trail)}", line)
+        return of("transformers", f"{said}, and {trail.name} {_instead(trail)}", line)
     if not trail.is_state:
         further = ", and transformers is what differs" if torchs else ""
         code = "; its own code does the same, so look at what it calls" if trail.same_code and not torchs else ""
-        return _of("transformers", f"{said}{further}{code}", line)
+        return of("transformers", f"{said}{further}{code}", line)
     what = trail.name or "its state"
     place, function = trail.loading or (line, "")
     lost = f"`_init_weights` of its model has to fill {what}" if trail.unwritten else _not_the_same(trail)
     changed = f", and {function} changed" if function else ""
-    return _of("transformers", f"{said}: {lost}{changed}", place)
+    return of("transformers", f"{said}: {lost}{changed}", place)
 
 
 def _asked(trail: Trail, line: str) -> Owner:
     """What a load is asked for, or asks a config class for."""
     if trail.part != "config":
         what = "dtype" if trail.part == "dtype" else "attention kernel"
-        return _of("transformers", f"it decides on the {what}, which {_instead(trail)}")
+        return of("transformers", f"it decides on the {what}, which {_instead(trail)}")
     name, place = trail.configured or ("", line)
     changed = f"{name} changed, and " if name else ""
-    return _of("transformers", f"{changed}the config value {trail.name} {_instead(trail)}", place)
+    return of("transformers", f"{changed}the config value {trail.name} {_instead(trail)}", place)
 
 
 def _instead(trail: Trail) -> str:
@@ -219,7 +219,8 @@ def _be(trail: Trail) -> str:
     return "are" if trail.name.endswith(" more") else "is"
 
 
-def _of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:
+def of(project: str, why: str, evidence: str = "", also: tuple[Owner, ...] = ()) -> Owner:
+    """A project, with the address where it is told."""
     repository = REPOSITORIES.get(project)
     form = f"{repository}/issues/new{_FORMS.get(project, '')}"
     report = form if repository else f"the issue tracker of {project}"
