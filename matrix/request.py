@@ -97,16 +97,16 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
 
 
 def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
-    """The same job with explicit ids instead of text: the baseline's, to separate the model from its tokenizer.
+    """The same job with explicit ids instead of text or chat: the baseline's, to separate the model from its tokenizer.
 
     Args:
-        job: A job whose case has text.
+        job: A job whose case has text or a chat.
         lists: Every list that the baseline's tokenizer made, by name; all of them go into the model.
     """
     rows = {name: tuple(tuple(row) for row in values) for name, values in lists.items() if values}
     ids, mask = rows.pop("input_ids"), rows.pop("attention_mask", ())
     further = {**job.case.inputs, **rows}
-    case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs=further)
+    case = replace(job.case, text=(), chat=(), padding=None, input_ids=ids, attention_mask=mask, inputs=further)
     return replace(job, case=case, same_ids=True)
 
 

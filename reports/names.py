@@ -46,7 +46,11 @@ class Names:
 
     def variant(self, variant: Variant) -> str:
         """Such as `eager`, where nothing but the attention kernel varies."""
-        return "-".join(str(getattr(variant, option)) for option in self.options) or variant.id
+        values = {option: str(getattr(variant, option)) for option in self.options}
+        # of all values only on and off say nothing by themselves
+        return (
+            "-".join(f"cache-{value}" if option == "cache" else value for option, value in values.items()) or variant.id
+        )
 
     def compared(self, judged: Judgement) -> str:
         """What was compared: `eager`, `sdpa against eager` within a cell, `eager, baseline's ids`."""

@@ -93,7 +93,7 @@ def _unstable(difference: Difference, where: str) -> str | None:
         case "tokens":
             return f"two loads make other tokens{whose}"
         case _:
-            return f"other {stage} when repeated{whose}"
+            return f"other {where if stage == 'logits' else stage} when repeated{whose}"
 
 
 def _drift(difference: Difference, where: str) -> str | None:
@@ -103,7 +103,7 @@ def _drift(difference: Difference, where: str) -> str | None:
             return f"parameter {where} is not found in the checkpoint"
         case "logits":
             same = all(_same_state(judged) for judged in difference.judgements)
-            return "same parameters and buffers, other logits" if same else "other logits"
+            return f"same parameters and buffers, other {where}" if same else f"other {where}"
         case "generation":
             return f"same logits, greedy {where} differs"
         case _:

@@ -110,7 +110,15 @@ def at(job: Job, rung: str, rungs: Mapping[str, Mapping[str, Any]]) -> Job:
         return job
     lists = {name: tuple(map(tuple, rows)) for name, rows in rungs[rung].items()}
     ids, mask = lists.pop("input_ids"), lists.pop("attention_mask", ())
-    case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs={**job.case.inputs, **lists})
+    case = replace(
+        job.case,
+        text=(),
+        chat=(),
+        padding=None,
+        input_ids=ids,
+        attention_mask=mask,
+        inputs={**job.case.inputs, **lists},
+    )
     return replace(job, case=case)
 
 

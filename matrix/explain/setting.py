@@ -118,7 +118,7 @@ def _chosen(judgements: Sequence[Judgement], work: Work) -> Judgement:
 def _job(judged: Judgement) -> Job:
     """The job with the ids that the good side's tokenizer made, so that no tokenizer has a say any more."""
     good = judged.baseline.captured
-    if judged.job.case.text and good and good.tokens:
+    if (judged.job.case.text or judged.job.case.chat) and good and good.tokens:
         return replace(request.same_ids(judged.job, good.tokens.lists), same_ids=True)
     return judged.job
 
