@@ -71,9 +71,9 @@ class Resolver:
             CheckpointError: When the case has text and there is no tokenizer.
         """
         source = self._source(case.tokenizer or case.checkpoint, case.name)
-        if case.text and not source.has_tokenizer:
+        if (case.text or case.chat) and not source.has_tokenizer:
             raise CheckpointError(
-                f"case {case.name!r} has text, but there is no tokenizer",
+                f"case {case.name!r} has {'text' if case.text else 'a chat'}, but there is no tokenizer",
                 given=source.folder,
                 allowed=f"a folder with one of {', '.join(_TOKENIZERS)}",
                 next_step="give input_ids instead of text, or name a tokenizer",

@@ -93,7 +93,7 @@ def _unstable(difference: Difference, where: str) -> str | None:
         case "tokens":
             return f"two loads make other tokens{whose}"
         case _:
-            return f"other {where if stage == 'logits' else stage} when repeated{whose}"
+            return f"other {_output(difference, where) if stage == 'logits' else stage} when repeated{whose}"
 
 
 def _drift(difference: Difference, where: str) -> str | None:
@@ -103,11 +103,17 @@ def _drift(difference: Difference, where: str) -> str | None:
             return f"parameter {where} is not found in the checkpoint"
         case "logits":
             same = all(_same_state(judged) for judged in difference.judgements)
-            return f"same parameters and buffers, other {where}" if same else f"other {where}"
+            output = _output(difference, where)
+            return f"same parameters and buffers, other {output}" if same else f"other {output}"
         case "generation":
             return f"same logits, greedy {where} differs"
         case _:
             return None
+
+
+def _output(difference: Difference, where: str) -> str:
+    """The output that differs; the logits are no name."""
+    return "logits" if difference.where == "logits" else where
 
 
 def _same_state(judged: Judgement) -> bool:

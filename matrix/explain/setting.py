@@ -55,6 +55,12 @@ class Setting:
         return next(cell for cell in self.work.plan.cells if cell != self.good)
 
     @property
+    def output(self) -> str | None:
+        """The output that differs, where the main one does not and only that can show it; None for the main one."""
+        good, comparison = self.judged.baseline.captured, self.judged.comparison
+        return comparison.output if good and comparison and comparison.output in good.further else None
+
+    @property
     def cells(self) -> tuple[Cell, Cell]:
         """The good one and the bad one."""
         return self.good, self.bad
