@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +94,7 @@ def test_a_task_is_json_and_leads_to_its_capture() -> None:
     assert content["id"] == "tiny/float32-default"
     assert content["folder"] == f"/state/captures/{task.key}"
     assert content["case"]["text"] == ["hello"]
-    assert content["variant"] == {
-        "dtype": "float32",
-        "attention": "default",
-        "device": "cpu",
-        "threads": 1,
-        "cache": "default",
-    }
+    assert content["variant"] == asdict(Variant())
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def _inputs(job: Job, stage: Stage) -> dict[str, Any]:
 
 
 def _labels(lists: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
-    """The ids as labels, those under the mask as -100, which no loss counts; the decoder's where it is given its own."""
+    """The ids as labels, those under the mask as -100, which no loss counts; the decoder's where there are such."""
     decoder = "decoder_" if "decoder_input_ids" in lists else ""
     ids, mask = lists[f"{decoder}input_ids"], lists.get(f"{decoder}attention_mask")
     kept_rows = mask or tuple((1,) * len(row) for row in ids)
