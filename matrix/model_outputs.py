@@ -54,7 +54,7 @@ def unshared(baseline: Capture, candidate: Capture) -> Unshared:
 
 def called(output: str) -> str:
     """An output as the subject of a sentence in the plural: `logits`, `values of pooler_output`."""
-    return output if output.endswith("logits") else f"values of {output}"
+    return output if is_scores(output) or output.endswith("logits") else f"values of {output}"
 
 
 def is_scores(output: str) -> bool:

@@ -26,7 +26,8 @@ def distances(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
 
 def effects(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
     """What becomes of the predictions, one row per variant and cell that was compared."""
-    return _frame(names, ((judged, _effects(judged, outputs)) for judged, outputs in _compared(judgements)))
+    rows = ((judged, _effects(judged, outputs)) for judged, outputs in _compared(judgements))
+    return _frame(names, ((judged, row) for judged, row in rows if row))
 
 
 def flips(names: Names, judgements: Iterable[Judgement]) -> tuple[pd.DataFrame, int]:
@@ -111,7 +112,8 @@ def _positions(outputs: OutputDifference) -> str:
 def _effects(judged: Judgement, outputs: OutputDifference) -> dict[str, str]:
     logits = outputs.logits
     if logits is None:
-        return {"output": _other_output(judged), "first other greedy token": _step(judged)}
+        step = _step(judged)
+        return {"output": _other_output(judged), "first other greedy token": step} if step else {}
     agreeing = logits.positions - logits.flip_count
     return {
         "output": _other_output(judged),

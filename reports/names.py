@@ -46,11 +46,10 @@ class Names:
 
     def variant(self, variant: Variant) -> str:
         """Such as `eager`, where nothing but the attention kernel varies."""
-        values = {option: str(getattr(variant, option)) for option in self.options}
-        # of all values only on and off say nothing by themselves
-        return (
-            "-".join(f"cache-{value}" if option == "cache" else value for option, value in values.items()) or variant.id
-        )
+        values = [str(getattr(variant, option)) for option in self.options if option != "cache"]
+        # on and off say nothing by themselves
+        cache = [f"cache-{variant.cache}"] if "cache" in self.options and variant.cache != "default" else []
+        return "-".join([*values, *cache]) or variant.id
 
     def compared(self, judged: Judgement) -> str:
         """What was compared: `eager`, `sdpa against eager` within a cell, `eager, baseline's ids`."""
