@@ -40,7 +40,7 @@ def test_help_names_every_option_and_exit_code_and_exits_with_0(capsys: pytest.C
     assert ended.value.code == 0
     text = capsys.readouterr().out
     stable = {"spec", "transformers", "torch", "case", "dtype", "attention", "baseline", "profile", "jobs", "shard"}
-    stable |= {"threads", "device", "within", "axis", "run-id", "fresh"}
+    stable |= {"threads", "device", "cache", "within", "axis", "run-id", "fresh"}
     assert [name for name in sorted(stable) if f"--{name}" not in text] == []
     assert "3 no usable" in text
 
@@ -271,3 +271,9 @@ def test_two_checkpoints_of_one_name_are_refused() -> None:
 
 def test_a_selection_applies_to_ones_own_checkpoints() -> None:
     assert _names(_apply("./m", "./n", "--case", "n")) == ["n"]
+
+
+def test_the_cache_is_an_option_of_the_variants() -> None:
+    spec = _apply("--cache", "on", "off", "--within", "cache")
+    assert (spec.variants.cache, spec.within) == (("on", "off"), ("cache",))
+    assert "does not exist" in _refusal("--cache", "maybe")

@@ -68,3 +68,8 @@ def test_a_case_says_for_itself_what_is_compared_and_against_which_value() -> No
 
 def test_an_option_with_one_value_has_nothing_to_be_compared_with() -> None:
     assert _within(within=["dtype", "attention", "device", "threads"]) == []
+
+
+def test_generating_without_a_cache_is_compared_with_generating_with_one() -> None:
+    found = _within(variants={"attention": ["eager"], "cache": ["on", "off"]}, within=["cache"])
+    assert found == [("float32-eager-cache-on", "float32-eager-cache-off", "cache")]

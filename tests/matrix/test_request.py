@@ -195,3 +195,9 @@ def test_the_same_job_with_ids_keeps_its_name_apart() -> None:
     job = same(PARTS["job"])
     assert (job.case.text, job.case.input_ids, job.case.attention_mask) == ((), ((1, 2),), ((1, 1),))
     assert job.id == "tiny/float32-default@baseline-ids"
+
+
+def test_ids_take_the_place_of_a_chat_too() -> None:
+    chat = _case(text=(), chat=(({"role": "user", "content": "hello"},),), padding="left")["job"]
+    case = request.same_ids(chat, {"input_ids": [[1, 2]]}).case
+    assert (case.chat, case.padding, case.input_ids) == ((), None, ((1, 2),))
