@@ -40,9 +40,10 @@ def main(folder):
         model.save_pretrained(folder / name)
     words = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = t.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    lists = ["input_ids", "attention_mask"]
+    fast = t.PreTrainedTokenizerFast(tokenizer_object=words, model_input_names=lists, **special)
     fast.chat_template = TEMPLATE
-    fast.model_input_names = ["input_ids", "attention_mask"]
     fast.save_pretrained(folder / "llama")
 
 
