@@ -64,11 +64,13 @@ def report(clone: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def test_every_kind_is_the_same_but_for_the_planted_output(report: dict[str, Any]) -> None:
     found = {(one["case"], one["variant"]["cache"]): one for one in report["comparisons"]}
-    changed = found.pop(("another-pooler", "default"))
+    changed, rounded = found.pop(("another-pooler", "default")), found.pop(("encoder", "default"))
     assert (changed["verdict"], changed["stage"], changed["where"]) == ("drift", "logits", "pooled")
-    assert changed["metrics"]["kl_max"] is None
+    # 4.57.6 divides BERT's eager scores by a root, 5.2.0 multiplies them by its inverse
+    assert (rounded["verdict"], rounded["stage"], rounded["where"]) == ("noise", "logits", "last_hidden_state")
+    assert changed["metrics"]["kl_max"] is rounded["metrics"]["kl_max"] is None
     assert {name: one["summary"] for name, one in found.items() if one["verdict"] != "identical"} == {}
-    assert len(found) == len(OUTPUTS)  # the chat twice
+    assert len(found) == len(OUTPUTS) - 1  # the chat twice
 
 
 def test_every_output_is_captured_by_its_name(clone: Project, report: dict[str, Any]) -> None:
