@@ -133,7 +133,13 @@ def _tokens(judged: Judgement, comparison: Comparison) -> Judgement | None:
     # a list that one tokenizer makes and the other leaves to the model's default is judged by the logits
     if change and (change.list == "input_ids" or not _same(judged, comparison)):
         where = f"{change.list}[{change.row}, {change.position}]"
-        return replace(judged, verdict="drift", stage="tokens", where=where, summary=wording.tokens(change))
+        return replace(
+            judged,
+            verdict="drift",
+            stage="tokens",
+            where=where,
+            summary=wording.tokens(change, chat=bool(judged.job.case.chat)),
+        )
     return None
 
 

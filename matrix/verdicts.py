@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -136,15 +136,18 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
         return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
 
     first = judged(None)
-    # noise of one output says nothing of the next
-    loud = (found for name in _later(first, good, bad) if (found := judged(name)).verdict != "noise")
-    return next(loud, first)
+    if first.verdict not in QUIET or first.comparison is None:
+        return first
+    # what is said of one output says nothing of the next
+    later = (name for name in differing(good, bad) if name != first.comparison.output)
+    return _loudest([first, *map(judged, later)])
 
 
-def _later(first: Judgement, good: Capture, bad: Capture) -> Iterator[str]:
-    """The further outputs that differ where the first one that does is noise."""
-    if first.verdict == "noise" and first.comparison:
-        yield from (name for name in differing(good, bad) if name != first.comparison.output)
+def _loudest(found: Sequence[Judgement]) -> Judgement:
+    """The first judgement that needs attention, else the first that tells of noise, else the first."""
+    loud = [judged for judged in found if judged.verdict not in QUIET]
+    noise = [judged for judged in found if judged.verdict != "identical"]
+    return (loud or noise or found)[0]
 
 
 def _rounding(

@@ -86,10 +86,11 @@ def left(proof: Proof) -> str:
     return f"within the noise floor, but not rounding alone: {share}"
 
 
-def tokens(change: TokenChange) -> str:
-    """What the two tokenizers made of one text."""
+def tokens(change: TokenChange, *, chat: bool = False) -> str:
+    """What the two tokenizers, and their chat templates, made of one text or chat."""
     sides = (f"{len(ids)} {change.list} starting {list(ids[:3])}" for ids in (change.candidate, change.baseline))
-    return "the tokenizer makes {} of the same text, the baseline's {}".format(*sides)
+    what = "chat through its template" if chat else "text"
+    return "the tokenizer makes {} of the same {what}, the baseline's {}".format(*sides, what=what)
 
 
 def failure(error: Failure) -> str:
