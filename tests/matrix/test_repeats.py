@@ -184,3 +184,12 @@ def test_a_further_output_that_is_not_the_same_again_is_named(tmp_path: Path) ->
     assert _place(forwards) == ("logits", "loss")
     assert forwards
     assert "two forwards of one load differ in loss by up to 2" in forwards.text
+
+
+def test_a_further_output_of_what_the_checkpoint_lacks_may_be_drawn_anew(tmp_path: Path) -> None:
+    pooled = {**LACKING, "further": ["pooler_output"]}
+    again = {**pooled, **PARAMETERS, "tensors": {"output/pooler_output": [[2.0]]}}
+    assert _found(tmp_path / "drawn", {**pooled, "tensors": {"output/pooler_output": [[1.0]]}}, again) is None
+    moved_too = _found(tmp_path / "used", pooled | {"further": []}, {**again, "logits": moved(1), "further": []})
+    assert moved_too
+    assert moved_too.stage == "parameters"
