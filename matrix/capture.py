@@ -89,6 +89,8 @@ class Capture:
         parameters: In the model's order.
         buffers: In the model's order.
         outputs: Name → dtype, shape and digest of each stored tensor.
+        output: What the model calls its main output, which is stored as `logits`.
+        further: Its other outputs by their own names, in order, a loss last; see `stored`.
         generated: The greedy tokens, [batch][new tokens].
         margins: How far the best score lay above the second best at each of them; empty when that was not recorded.
         cost: Stage → seconds and peak bytes.
@@ -109,6 +111,8 @@ class Capture:
     parameters: tuple[TensorState, ...]
     buffers: tuple[TensorState, ...]
     outputs: Mapping[str, Mapping[str, Any]]
+    output: str
+    further: tuple[str, ...]
     generated: Rows
     margins: tuple[tuple[float, ...], ...]
     cost: Mapping[str, Mapping[str, float]]
@@ -124,9 +128,13 @@ class Capture:
         """Parameters whose shape in the checkpoint is another, and that were drawn anew."""
         return self.loading.get("mismatched_keys", ())
 
+    def stored(self, output: str) -> str:
+        """The tensor that holds an output: one that this side does not have by name is its main one."""
+        return f"output/{output}" if output in self.further else "logits"
+
     @property
     def tensors(self) -> Path:
-        """The file that holds the logits and the non-persistent buffers."""
+        """The file that holds the outputs and the non-persistent buffers."""
         return self.folder / "tensors.safetensors"
 
 
@@ -172,6 +180,8 @@ def _capture(folder: Path, content: Mapping[str, Any]) -> Capture:
         parameters=states(content.get("parameters", ())),
         buffers=states(content.get("buffers", ())),
         outputs=content.get("tensors", {}),
+        output=content.get("output", "logits"),
+        further=tuple(content.get("further", ())),
         generated=_rows(content.get("generated", ())),
         margins=tuple(tuple(map(float, row)) for row in content.get("margins", ())),
         cost=content.get("cost", {}),

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from matrix.errors import SpecError
 
 Dtype = Literal["float32", "bfloat16", "float16", "float64", "default"]
-Option = Literal["dtype", "attention", "device", "threads"]
+Cache = Literal["default", "on", "off"]
+Option = Literal["dtype", "attention", "device", "threads", "cache"]
 Probe = Literal["model", "tokenizer"]
 
 
@@ -24,18 +25,21 @@ class Variant:
         attention: The attention implementation asked for; `default` passes nothing and records the release's choice.
         device: The torch device.
         threads: Intra-op threads of torch.
+        cache: Whether the forward and the generation keep keys and values; `default` leaves it to the config.
     """
 
     dtype: Dtype = "float32"
     attention: str = "default"
     device: str = "cpu"
     threads: int = 1
+    cache: Cache = "default"
 
     @property
     def id(self) -> str:
-        """A short name such as `float32-eager`; device and threads appear only when they are not the default."""
+        """A short name such as `float32-eager`; device, threads and cache appear only when they are not the default."""
         extra = [] if self.device == "cpu" else [self.device.replace(":", "")]
         extra += [] if self.threads == 1 else [f"threads{self.threads}"]
+        extra += [] if self.cache == "default" else [f"cache-{self.cache}"]
         return "-".join([self.dtype, self.attention, *extra])
 
 
@@ -47,6 +51,7 @@ class Variants:
     attention: tuple[str, ...] | None = None
     device: tuple[str, ...] | None = None
     threads: tuple[int, ...] | None = None
+    cache: tuple[Cache, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check what the types cannot say.
@@ -139,12 +144,8 @@ class Case:
             raise SpecError("a case has a name that is no file name", given=self.name, allowed="letters, digits, . - _")
         where = f"case {self.name!r}"
         _check_probe(self, where)
-        if self.text and self.input_ids:
-            raise SpecError(f"{where} has both text and input_ids", next_step="keep one of them")
-        if self.text and self.attention_mask:
-            raise SpecError(
-                f"{where} has text and an attention_mask", next_step="the tokenizer makes the mask of a text"
-            )
+        self._check_prompts(where)
+        self._check_labels(where)
         if self.attention_mask and _shape(self.attention_mask) != _shape(self.input_ids):
             given = f"input_ids {_shape(self.input_ids)}, attention_mask {_shape(self.attention_mask)}"
             raise SpecError(f"{where} has an attention_mask of another shape than its input_ids", given=given)
@@ -163,6 +164,40 @@ class Case:
                 )
         if self.generate < 0 or self.timeout <= 0:
             raise SpecError(f"{where} has a negative number of tokens or seconds", given=(self.generate, self.timeout))
+
+    def _check_prompts(self, where: str) -> None:
+        """Ids come from one source, and what belongs to a tokenizer needs one."""
+        given = [name for name in ("text", "chat", "input_ids") if getattr(self, name)]
+        if len(given) > 1 and self.probe == "model":
+            raise SpecError(f"{where} has both {' and '.join(given)}", next_step="keep one of them")
+        if given and given[0] != "input_ids" and self.attention_mask:
+            raise SpecError(
+                f"{where} has {given[0]} and an attention_mask", next_step="the tokenizer makes the mask of a text"
+            )
+        if given == ["input_ids"] and self.padding:
+            raise SpecError(
+                f"{where} has input_ids and padding",
+                given=self.padding,
+                next_step="pad the rows themselves and give an attention_mask; padding is for text and chat",
+            )
+        if any(not {"role", "content"} <= {*message} for messages in self.chat for message in messages):
+            raise SpecError(
+                f"{where} has a message without role or content",
+                given=[sorted(message) for messages in self.chat for message in messages],
+                allowed='chat = [[{ role = "user", content = "Hello" }]], a list of conversations',
+            )
+
+    def _check_labels(self, where: str) -> None:
+        """Labels come from one source."""
+        for table, names in (("inputs", self.inputs), ("forward", self.forward)):
+            if self.loss and "labels" in names:
+                raise SpecError(
+                    f"{where} has both loss and labels in {table}",
+                    next_step="loss = true takes the ids for the labels; keep it for language models, or give labels",
+                )
+        twice = sorted({"input_ids", "attention_mask", *self.inputs} & {*self.forward})
+        if twice:
+            raise SpecError(f"{where} gives an input in forward", given=twice, next_step="move it into inputs")
 
 
 def _shape(rows: tuple[tuple[int, ...], ...]) -> list[int]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from matrix.capture import Capture
 from matrix.case import Option
@@ -21,7 +22,8 @@ from matrix.changes import (
     changed_tokens,
 )
 from matrix.metrics import first_difference
-from matrix.outputs import RANK, OutputDifference, compare_outputs
+from matrix.model_outputs import Unshared, unshared
+from matrix.outputs import RANK, OutputDifference, compare_outputs, differing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +36,12 @@ class Comparison:
         state: Parameters and buffers, in the model's order.
         uninitialised: (baseline's, candidate's) tensors whose memory the load never wrote.
         undetermined: Parameters that the checkpoint lacks on both sides, so that every load draws them anew.
-        outputs: Metrics of the logits; None when they are the same bits or have no common shape.
-        shapes: (baseline's, candidate's) shape of the logits where they have no common one.
-        dtypes: (baseline's, candidate's) dtype of the logits where they have no common one.
-        nonfinite: (baseline's, candidate's) logits that are NaN or infinite.
+        output: The output that the next four are of: the first that differs, the main one where none does.
+        outputs: Metrics of that output; None when it has the same bits or no common shape.
+        shapes: (baseline's, candidate's) shape of it where they have no common one.
+        dtypes: (baseline's, candidate's) dtype of it where they have no common one.
+        nonfinite: (baseline's, candidate's) numbers of it that are NaN or infinite.
+        unshared: Outputs that only one side has.
         newly_missing: Parameters that only the candidate's load did not find in the checkpoint, or found to have
             another shape, and that differ.
         generation: Index of the first greedy token that differs.
@@ -51,10 +55,12 @@ class Comparison:
     state: tuple[StateChange, ...]
     uninitialised: tuple[tuple[str, ...], tuple[str, ...]]
     undetermined: tuple[str, ...]
+    output: str
     outputs: OutputDifference | None
     shapes: tuple[tuple[int, ...], tuple[int, ...]] | None
     dtypes: tuple[str, str] | None
     nonfinite: tuple[int, int]
+    unshared: Unshared
     newly_missing: tuple[str, ...]
     generation: int | None
     margin: float | None
@@ -97,6 +103,7 @@ def compare_captures(
     same_ids: bool = False,
     within: Option | None = None,
     contents: Contents = ({}, {}),
+    output: str | None = None,
 ) -> Comparison:
     """Compare two complete captures, cheapest facts first; equal digests are never read.
 
@@ -106,16 +113,19 @@ def compare_captures(
         same_ids: Whether the candidate was given the baseline's ids, so that no tokenizer is to be compared.
         within: The option that differs on purpose, between two variants of one cell.
         contents: (baseline's, candidate's) digests of values as multisets, where a closer look took them.
+        output: The output to compare, by the baseline's name; the first that differs when None.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
     tokens = None if same_ids else changed_tokens(baseline, candidate)
     other_ids = tokens is not None and tokens.list == "input_ids"
-    a, b = shapes = tuple(baseline.outputs["logits"]["shape"]), tuple(candidate.outputs["logits"]["shape"])
+    name = output or _first(baseline, candidate, other_ids=other_ids)
+    facts = [side.outputs[side.stored(name)] for side in (baseline, candidate)]
+    a, b = shapes = tuple(facts[0]["shape"]), tuple(facts[1]["shape"])
     # other ids may well be more or fewer of them: the last position exists on both sides all the same
     comparable = (a[0], *a[2:]) == (b[0], *b[2:]) if other_ids and len(a) == len(b) == RANK else a == b
-    dtypes = baseline.outputs["logits"]["dtype"], candidate.outputs["logits"]["dtype"]
+    dtypes = facts[0]["dtype"], facts[1]["dtype"]
     state = tuple(changed_state(baseline, candidate, contents))
     step = first_difference(baseline.generated, candidate.generated)
     return Comparison(
@@ -124,10 +134,12 @@ def compare_captures(
         state=tuple(change for change in state if not (within == "dtype" and _is_cast(change))),
         uninitialised=(baseline.uninitialised, candidate.uninitialised),
         undetermined=tuple(sorted({*baseline.missing_keys} & {*candidate.missing_keys})),
-        outputs=compare_outputs(baseline, candidate, last_only=other_ids) if comparable else None,
+        output=name,
+        outputs=compare_outputs(baseline, candidate, name, last_only=other_ids) if comparable else None,
         shapes=None if comparable else shapes,
         dtypes=None if dtypes[0] == dtypes[1] or within == "dtype" else dtypes,
-        nonfinite=(_nonfinite(baseline), _nonfinite(candidate)),
+        nonfinite=(_nonfinite(facts[0]), _nonfinite(facts[1])),
+        unshared=unshared(baseline, candidate),
         newly_missing=_newly_missing(baseline, candidate, state),
         generation=step,
         margin=_margin(baseline, candidate),
@@ -151,9 +163,14 @@ def _margin(baseline: Capture, candidate: Capture) -> float | None:
     return max((margins[step] for step, margins in parting), default=None)
 
 
-def _nonfinite(side: Capture) -> int:
-    elements: int = math.prod(side.outputs["logits"]["shape"])
-    finite: int = side.outputs["logits"].get("finite", elements)
+def _first(baseline: Capture, candidate: Capture, *, other_ids: bool) -> str:
+    """The first output that differs; the main one where none does, or where the ids differ and so must all of them."""
+    return baseline.output if other_ids else next(differing(baseline, candidate), baseline.output)
+
+
+def _nonfinite(facts: Mapping[str, Any]) -> int:
+    elements: int = math.prod(facts["shape"])
+    finite: int = facts.get("finite", elements)
     return elements - finite
 
 

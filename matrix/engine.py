@@ -193,7 +193,7 @@ def _same_ids(run: Run, work: Work, cells: Sequence[Cell]) -> dict[Cell, list[Jo
     """Where a cell's tokenizer made other ids than the baseline's: the same cases again, with the baseline's ids."""
     again: dict[Cell, list[Job]] = {}
     for job in work.plan.jobs:
-        baseline = read_tokens(run.cell(work.plan.baseline.id) / job.id) if job.case.text else None
+        baseline = read_tokens(run.cell(work.plan.baseline.id) / job.id) if job.case.text or job.case.chat else None
         for cell in cells if baseline else ():
             tokens = read_tokens(run.cell(cell.id) / job.id)
             if baseline and tokens and tokens != baseline:

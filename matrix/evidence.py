@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from matrix import capture, request
 from matrix.capture import Capture, Tokens
 from matrix.case import Option, Variant
 from matrix.cell import Cell
-from matrix.outputs import same_where_kept
+from matrix.outputs import differing
 from matrix.pairs import Pair, pairs
 from matrix.plan import Job
 from matrix.run import Run
@@ -29,12 +30,14 @@ class Evidence:
         capture: Its folder and tensors; `logits` are the plain ones.
         dtype: The dtype that the model was loaded in.
         kernel: The attention kernel that was used.
-        roundings: Another way to round the logits → the tensor that holds them; None where the bits are the same.
-        exact: Kernel → the tensor with the logits in corrected float64.
+        roundings: Another way to round the output → the tensor that holds it; None where the bits are the same.
+        exact: Kernel → the tensor with the output in corrected float64.
         escaped: Kernel → the operations that stayed below float64 in spite of the correction, and how often.
         lacking: What could not run → why.
         misrounded: Parameters that the coarser load of two dtypes does not hold as rounding would make them.
         contents: Parameter or buffer → digest of its values as a multiset.
+        elsewhere: The same of the further outputs, by name: `roundings` and `exact`.
+        output: The output that `roundings` and `exact` are of.
     """
 
     capture: Capture
@@ -46,6 +49,20 @@ class Evidence:
     lacking: Mapping[str, str]
     misrounded: tuple[str, ...]
     contents: Mapping[str, str]
+    elsewhere: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    output: str = "logits"
+
+    @property
+    def plain(self) -> str:
+        """The tensor that holds the output as the model computes it."""
+        return self.capture.stored(self.output)
+
+    def of(self, output: str) -> Evidence:
+        """The same closer look at one output, the main one if it has none of that name."""
+        if output not in self.capture.further:
+            return replace(self, output=output)
+        ways = self.elsewhere.get(output, {})
+        return replace(self, output=output, roundings=ways.get("roundings", {}), exact=ways.get("exact", {}))
 
 
 def read(folder: Path) -> Evidence | None:
@@ -59,8 +76,8 @@ def read(folder: Path) -> Evidence | None:
         return None
     taken, content = found
     names = ("dtype", "kernel", "roundings", "exact", "escaped", "lacking", "contents")
-    misrounded = tuple(content.get("misrounded", ()))
-    return Evidence(capture=taken, misrounded=misrounded, **{name: content[name] for name in names})
+    further = {"misrounded": tuple(content.get("misrounded", ())), "elsewhere": content.get("elsewhere", {})}
+    return Evidence(capture=taken, output=taken.output, **further, **{name: content[name] for name in names})
 
 
 def wanted(run: Run, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:
@@ -136,7 +153,7 @@ def _differing(good: Capture, bad: Capture) -> Iterator[bool]:
     """Cheapest first."""
     yield good.generated != bad.generated
     yield _contents(good) != _contents(bad)
-    yield not same_where_kept(good, bad)
+    yield next(differing(good, bad), None) is not None
 
 
 def _contents(side: Capture) -> Counter[tuple[str, tuple[int, ...]]]:

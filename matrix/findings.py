@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matrix.case import Variant
 from matrix.cell import Cell
 from matrix.judgement import QUIET, Judgement
+from matrix.model_outputs import LOGITS
 from matrix.spec import Spec
 
 
@@ -71,6 +72,8 @@ def _what(found: Judgement) -> str:
     """Such as `my-model/float32-eager is unstable, first at the buffers (model.rotary_emb.inv_freq)`."""
     starts = f", first at the {found.stage}" if found.stage else ""
     place = f" ({found.where})" if found.where else ""
+    if found.stage == LOGITS and found.where not in {None, LOGITS}:
+        starts, place = f", first at the output {found.where}", ""
     says = {"drift": "drifts", "unstable": "is unstable", "error": "fails on one side"}[found.verdict]
     return f"{found.job.id} {says}{starts}{place}"
 

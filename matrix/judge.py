@@ -161,7 +161,13 @@ def _tokens(judged: Judgement, comparison: Comparison) -> Judgement | None:
     # a list that one tokenizer makes and the other leaves to the model's default is judged by the logits
     if change and (change.list == "input_ids" or not _same(judged, comparison)):
         where = f"{change.list}[{change.row}, {change.position}]"
-        return replace(judged, verdict="drift", stage="tokens", where=where, summary=wording.tokens(change))
+        return replace(
+            judged,
+            verdict="drift",
+            stage="tokens",
+            where=where,
+            summary=wording.tokens(change, chat=bool(judged.job.case.chat)),
+        )
     return None
 
 
@@ -197,7 +203,7 @@ def _noise(judged: Judgement, comparison: Comparison) -> Judgement | None:
     proof = rounding.proof
     left = () if proof is None or proof.is_lifted else (wording.left(proof),)
     notes = (*judged.notes, *left)
-    return replace(judged, verdict="noise", stage="logits", where="logits", summary=text, notes=notes)
+    return replace(judged, verdict="noise", stage="logits", where=comparison.output, summary=text, notes=notes)
 
 
 def _is_tie(judged: Judgement) -> bool:
@@ -241,5 +247,5 @@ def _causes(judged: Judgement, comparison: Comparison) -> Iterator[tuple[Stage, 
         # a buffer that comes or goes is how releases differ; a parameter that does is not the same model
         yield from (("parameters", change.name) for change in comparison.changes("parameters", "added", "removed"))
         yield from (("buffers", name) for name in comparison.replaced)
-        yield "logits", "logits"
+        yield "logits", comparison.output
     yield "generation", f"token {comparison.generation}"

@@ -143,9 +143,9 @@ def measure(evidence: Evidence) -> Floor | None:
 def _measurements(evidence: Evidence) -> Iterator[tuple[str, float]]:
     """The low-precision error of the logits themselves, and how far they lie from other roundings of them."""
     if stored := evidence.exact.get(evidence.kernel):
-        yield OWN_ERROR, between(evidence, "logits", evidence, stored).max_abs
+        yield OWN_ERROR, between(evidence, evidence.plain, evidence, stored).max_abs
     for name, stored in evidence.roundings.items():
-        yield name, between(evidence, "logits", evidence, stored).max_abs if stored else 0.0
+        yield name, between(evidence, evidence.plain, evidence, stored).max_abs if stored else 0.0
 
 
 def _is_rounding(evidence: Evidence, name: str, max_abs: float) -> bool:

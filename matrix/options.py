@@ -33,6 +33,7 @@ class Options:
     attention: tuple[str, ...] = ()
     device: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
+    cache: tuple[str, ...] = ()
     within: tuple[Option, ...] = ()
     axis: tuple[str, ...] = ()
     cell: tuple[str, ...] = ()
@@ -207,8 +208,8 @@ def _the_matrix(parser: argparse.ArgumentParser) -> None:
         default=(),
         choices=get_args(Option),
         metavar="OPTION",
-        help="also compare the variants inside each cell along dtype, attention, device or threads, with the first"
-        " value as baseline",
+        help="also compare the variants inside each cell along dtype, attention, device, threads or cache, with the"
+        " first value as baseline",
     )
     axes.add_argument(
         "--axis",
@@ -229,6 +230,13 @@ def add_variants(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument("--device", nargs="+", default=(), metavar="D", help="cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", nargs="+", type=int, default=(), metavar="N", help="intra-op threads of torch")
+    parser.add_argument(
+        "--cache",
+        nargs="+",
+        default=(),
+        metavar="C",
+        help="keep keys and values: on, off or default (as each config says)",
+    )
 
 
 def add_own_checkpoints(parser: argparse.ArgumentParser) -> None:

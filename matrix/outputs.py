@@ -1,8 +1,9 @@
-"""Outputs: whether and how the logits of two captures differ, at the positions that count."""
+"""Outputs: whether and how an output of two captures differs, at the positions that count."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from matrix.capture import Capture
 from matrix.logits import LogitsDifference, compare_logits, row_blocks
 from matrix.metrics import Difference, compare
+from matrix.model_outputs import LOGITS, is_per_position, is_scores, shared
 from matrix.perplexity import Perplexity, perplexity
 from matrix.tensorfile import TensorFile
 from matrix.totals import bits
@@ -25,93 +27,119 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 
 @dataclass(frozen=True, kw_only=True)
 class OutputDifference:
-    """How the logits differ.
+    """How one output differs.
 
     Attributes:
         values: Elementwise metrics over the positions that count.
-        logits: Metrics of the distributions at those positions.
+        logits: Metrics of the distributions at those positions; None where the output is none: hidden states, a loss.
+        masked_only: Whether bits differ, but only at positions that the mask leaves out.
         last_only: Whether only the last position was compared, because the sides were given different ids.
         perplexity: (baseline's, candidate's) on the ids they were given; None where the model is no causal LM, the
             logits are not those of the ids, or the sides were given different ones.
     """
 
     values: Difference
-    logits: LogitsDifference
+    logits: LogitsDifference | None
+    masked_only: bool
     last_only: bool
     perplexity: tuple[Perplexity, Perplexity] | None
 
 
-def compare_outputs(baseline: Capture, candidate: Capture, *, last_only: bool) -> OutputDifference | None:
-    """Compare the logits of two captures; None when they are the same bits, which are then not read.
+def compare_outputs(
+    baseline: Capture, candidate: Capture, output: str = LOGITS, *, last_only: bool
+) -> OutputDifference | None:
+    """Compare an output of two captures; None when it has the same bits, which are then not read.
 
     Args:
         baseline: The capture that is taken as right.
         candidate: The capture that is compared with it.
+        output: Which one, by the baseline's name.
         last_only: Whether only the last position has a counterpart, because the ids differ.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    if not last_only and _same_digest(baseline, candidate):
+    if not last_only and _same_digest(baseline, candidate, output):
         return None
-    sides = [_logits(side) for side in (baseline, candidate)]
+    sides = [read(side, side.stored(output), output) for side in (baseline, candidate)]
     mask = None
     if last_only:
         # different ids have no common positions; what comes next is what the user sees
         sides = [_last(side, capture) for side, capture in zip(sides, (baseline, candidate), strict=True)]
     else:
-        mask = kept(baseline, sides[0].shape)
+        mask = kept(baseline, sides[0].shape, output)
     a, b = sides
+    values, scores = compare(a, b, mask), is_scores(output) and a.ndim in {RANK - 1, RANK}
     return OutputDifference(
-        values=compare(a, b, mask),
-        logits=compare_logits(a, b, mask),
+        values=values,
+        logits=compare_logits(a, b, mask) if scores else None,
+        masked_only=mask is not None and a.dtype == b.dtype and not values.differing,
         last_only=last_only,
-        perplexity=None if last_only else _perplexities((baseline, a), (candidate, b), mask),
+        perplexity=_perplexities((baseline, a), (candidate, b), mask) if scores and not last_only else None,
     )
 
 
-def same_where_kept(baseline: Capture, candidate: Capture) -> bool:
-    """Whether two captures' logits hold the same bits at every position that the baseline's mask keeps.
-
-    Equal digests are not read; otherwise reading ends at the first block that differs, and rows under the mask are
-    left out. Logits of another dtype or shape are never the same.
+def differing(baseline: Capture, candidate: Capture) -> Iterator[str]:
+    """The outputs that both sides have and that are not the same at every position that counts, in order.
 
     Raises:
         CaptureError: When a tensor file is missing or torn.
     """
-    if any(baseline.outputs["logits"][fact] != candidate.outputs["logits"][fact] for fact in ("dtype", "shape")):
+    return (name for name in shared(baseline, candidate) if not same_where_kept(baseline, candidate, name))
+
+
+def same_where_kept(baseline: Capture, candidate: Capture, output: str = LOGITS) -> bool:
+    """Whether an output of two captures holds the same bits at every position that the baseline's mask keeps.
+
+    Equal digests are not read; otherwise reading ends at the first block that differs, and rows under the mask are
+    left out. Outputs of another dtype or shape are never the same.
+
+    Raises:
+        CaptureError: When a tensor file is missing or torn.
+    """
+    one, other = baseline.outputs[baseline.stored(output)], candidate.outputs[candidate.stored(output)]
+    if any(one[fact] != other[fact] for fact in ("dtype", "shape")):
         return False
-    if _same_digest(baseline, candidate):
+    if one["sha256"] == other["sha256"]:
         return True
-    a, b = _logits(baseline), _logits(candidate)
-    mask = kept(baseline, a.shape)
+    a, b = (read(side, side.stored(output), output) for side in (baseline, candidate))
+    mask = kept(baseline, a.shape, output)
     keep = np.ones(math.prod(a.shape[:-1]), np.bool_) if mask is None else mask.reshape(-1) != 0
     flat_a, flat_b = (bits(side).reshape(keep.size, a.shape[-1]) for side in (a, b))
     return all(_equal(flat_a[part], flat_b[part], keep[part]) for part in row_blocks(*flat_a.shape))
 
 
-def rows(logits: NDArray[Any]) -> NDArray[Any]:
-    """Logits as [batch, sequence, vocabulary] or [batch, labels]; of other ranks, all but the last axis are rows."""
-    return logits if logits.ndim in {2, 3} else logits.reshape(1, -1, logits.shape[-1] if logits.ndim else 1)
+def read(capture: Capture, stored: str, output: str = LOGITS) -> NDArray[Any]:
+    """A stored tensor that holds an output, as `rows` has it.
+
+    Raises:
+        CaptureError: When the tensor file is missing or torn.
+    """
+    return rows(TensorFile(capture.tensors).array(stored), output)
 
 
-def kept(capture: Capture, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """The attention mask over logits of that shape; None where it says nothing about them.
+def rows(values: NDArray[Any], output: str = LOGITS) -> NDArray[Any]:
+    """An output as [batch, sequence, vocabulary] or [batch, labels]; of other ranks, all but the last axis are rows."""
+    if is_per_position(output):
+        return values[..., np.newaxis]
+    return values if values.ndim in {2, 3} else values.reshape(1, -1, values.shape[-1] if values.ndim else 1)
+
+
+def kept(capture: Capture, shape: tuple[int, ...], output: str = LOGITS) -> NDArray[Any] | None:
+    """The attention mask over an output of that shape; None where it says nothing about it.
 
     The mask of an encoder-decoder belongs to the encoder's input, and a mask that hides everything hides nothing.
     """
-    if not capture.tokens or capture.config.get("is_encoder_decoder"):
+    encodes = not capture.config.get("is_encoder_decoder") or output.startswith("encoder_")
+    if not capture.tokens or not encodes:
         return None
     mask = np.asarray(capture.tokens.attention_mask)
     return mask if mask.shape == shape[:-1] and mask.any() else None
 
 
-def _logits(capture: Capture) -> NDArray[Any]:
-    return rows(TensorFile(capture.tensors).array("logits"))
-
-
-def _same_digest(baseline: Capture, candidate: Capture) -> bool:
-    return bool(baseline.outputs["logits"]["sha256"] == candidate.outputs["logits"]["sha256"])
+def _same_digest(baseline: Capture, candidate: Capture, output: str) -> bool:
+    one, other = (side.outputs[side.stored(output)]["sha256"] for side in (baseline, candidate))
+    return bool(one == other)
 
 
 def _equal(a: NDArray[Any], b: NDArray[Any], keep: NDArray[np.bool_]) -> bool:

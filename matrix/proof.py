@@ -10,8 +10,7 @@ import numpy as np
 
 from matrix.evidence import Evidence, bits
 from matrix.metrics import Difference, compare
-from matrix.outputs import kept, rows
-from matrix.tensorfile import TensorFile
+from matrix.outputs import kept, read
 
 _DOUBLE = 53
 """Significant bits of float64 (IEEE 754)."""
@@ -82,7 +81,7 @@ class Proof:
 def _reach(good: Evidence, one: str, bad: Evidence, other: str, roundoff: float) -> float:
     """The geometric mean of the better side's own error and the largest logit."""
     scale = largest(good, one)
-    errors = [between(side, "logits", side, stored).max_abs for side, stored in ((good, one), (bad, other))]
+    errors = [between(side, side.plain, side, stored).max_abs for side, stored in ((good, one), (bad, other))]
     better = min((error for error in errors if math.isfinite(error)), default=0.0)
     # the finer of two dtypes has an error of its own that is no measure of the coarser one's
     return math.sqrt(max(better, scale * roundoff) * scale)
@@ -104,15 +103,14 @@ def prove(good: Evidence, bad: Evidence, before: float) -> Proof | None:
 
 
 def between(good: Evidence, one: str, bad: Evidence, other: str) -> Difference:
-    """How far two stored logits lie apart where the mask lets the model look."""
-    a = rows(TensorFile(good.capture.tensors).array(one))
-    b = rows(TensorFile(bad.capture.tensors).array(other))
-    return compare(a, b, kept(good.capture, a.shape))
+    """How far two stored outputs lie apart where the mask lets the model look."""
+    a, b = read(good.capture, one, good.output), read(bad.capture, other, bad.output)
+    return compare(a, b, kept(good.capture, a.shape, good.output))
 
 
 def _lost(side: Evidence, nonfinite: int) -> bool:
     """Whether float64 logits hold NaN or infinity where the plain ones do not: they prove nothing."""
-    return nonfinite > between(side, "logits", side, "logits").nonfinite_baseline
+    return nonfinite > between(side, side.plain, side, side.plain).nonfinite_baseline
 
 
 def largest(side: Evidence, stored: str) -> float:
@@ -120,8 +118,8 @@ def largest(side: Evidence, stored: str) -> float:
 
     A column that holds one number at every position, or a number near the end of float32's range, rules a token out.
     """
-    logits = rows(TensorFile(side.capture.tensors).array(stored))
-    mask = kept(side.capture, logits.shape)
+    logits = read(side.capture, stored, side.output)
+    mask = kept(side.capture, logits.shape, side.output)
     counted = logits.reshape(-1, logits.shape[-1]) if mask is None else logits[mask != 0]
     varied = (counted != counted[:1]).any(axis=0)
     sizes = np.abs(counted[:, varied] if varied.any() else counted)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from matrix.capture import Capture
 from matrix.changes import Kind, changed_tokens
 from matrix.evidence import Evidence
 from matrix.metrics import compare
-from matrix.outputs import kept, rows, same_where_kept
+from matrix.model_outputs import LOGITS, called, names
+from matrix.outputs import differing, kept, read, same_where_kept
 from matrix.spec import Stage
-from matrix.tensorfile import TensorFile
 
-AGAIN = "logits/again"
-"""The tensor that holds the logits of a second forward, where they are not the first one's."""
+AGAIN = "/again"
+"""How the tensor's name ends that holds an output of a second forward, where it is not the first one's."""
 
 _KINDS: tuple[Kind, ...] = ("parameters", "buffers")
 
@@ -58,10 +58,10 @@ class Repeat:
 
     @property
     def moved(self) -> bool:
-        """Whether the two loads compute other logits."""
+        """Whether the two loads compute another main output."""
         if self.taken is None or self.first is None or self.first.status != "captured":
             return False
-        return not same_where_kept(self.first, self.taken)
+        return not same_where_kept(self.first, self.taken, self.first.output)
 
 
 def disagreement(capture: Capture, repeat: Repeat | None, look: Evidence | None = None) -> Disagreement | None:
@@ -85,18 +85,30 @@ def _found(capture: Capture, repeat: Repeat | None, look: Evidence | None) -> It
         yield from _tokens(capture, again)
         yield from _tensors(capture, again, repeat)
     for side in (capture, *([again] if repeat and again and repeat.own else [])):
-        if AGAIN in side.outputs and (spread := _spread(side, "logits", side, AGAIN)):
-            yield _logits(f"two forwards of one load differ by up to {spread:.3g}")
-    if repeat and again and repeat.own and repeat.moved:
-        spread = _spread(capture, "logits", again, "logits")
-        yield _logits(f"two loads, in two processes, give logits that differ by up to {spread:.3g}")
-    if look and not same_where_kept(capture, look.capture):
-        spread = _spread(capture, "logits", look.capture, "logits")
-        yield _logits(f"one more load gives logits that differ by up to {spread:.3g}")
+        yield from _forwards(side)
+    if repeat and again and repeat.own:
+        # a pooler that the checkpoint lacks is drawn from another seed by right, and so is what comes out of it
+        drawn = {*capture.missing_keys, *capture.mismatched_keys}
+        unlike = (name for name in differing(capture, again) if name == capture.output or not drawn)
+        yield from _outputs(capture, again, unlike, "two loads, in two processes, give")
+    if look:
+        yield from _outputs(capture, look.capture, differing(capture, look.capture), "one more load gives")
 
 
-def _logits(text: str) -> Disagreement:
-    return Disagreement(stage="logits", where="logits", text=text)
+def _forwards(side: Capture) -> Iterator[Disagreement]:
+    for name in names(side):
+        stored = side.stored(name)
+        if stored + AGAIN in side.outputs and (spread := _spread((side, stored), (side, stored + AGAIN), name)):
+            what = "" if name == LOGITS else f" in {name}"
+            text = f"two forwards of one load differ{what} by up to {spread:.3g}"
+            yield Disagreement(stage="logits", where=name, text=text)
+
+
+def _outputs(capture: Capture, again: Capture, unlike: Iterable[str], text: str) -> Iterator[Disagreement]:
+    for name in unlike:
+        spread = _spread((capture, capture.stored(name)), (again, again.stored(name)), name)
+        said = f"{text} {called(name)} that differ by up to {spread:.3g}"
+        yield Disagreement(stage="logits", where=name, text=said)
 
 
 def _tokens(capture: Capture, again: Capture) -> Iterator[Disagreement]:
@@ -124,9 +136,9 @@ def _tensors(capture: Capture, again: Capture, repeat: Repeat) -> Iterator[Disag
                 yield Disagreement(stage=kind, where=name, text=text)
 
 
-def _spread(a: Capture, one: str, b: Capture, other: str) -> float:
-    """The largest difference where the mask lets the model look; infinite where the shapes differ."""
-    first, second = rows(TensorFile(a.tensors).array(one)), rows(TensorFile(b.tensors).array(other))
+def _spread(a: tuple[Capture, str], b: tuple[Capture, str], output: str) -> float:
+    """The largest difference of two stored outputs where the mask lets the model look; infinite for other shapes."""
+    first, second = (read(side, stored, output) for side, stored in (a, b))
     if first.shape != second.shape:
         return math.inf
-    return compare(first, second, kept(a, first.shape)).max_abs
+    return compare(first, second, kept(a[0], first.shape, output)).max_abs

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from matrix import default_inputs
 from matrix.case import Case
 from matrix.cell import Cell
 from matrix.environment import Lock
-from matrix.errors import CheckpointError
 from matrix.machine import this_machine
 from matrix.plan import Job, Take
 from matrix.sources import Source
@@ -39,9 +39,6 @@ _OF_A_CASE = (
 )
 """The part of a case that a probe reads; the rest decides what it is given."""
 
-DEFAULT_TEXT = ("The quick brown fox jumps over the lazy dog.",)
-"""The prompt of a case that gives no input and has a tokenizer."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -61,18 +58,14 @@ class Task:
 
 
 def with_inputs(case: Case, checkpoint: Source, tokenizer: Source) -> Case:
-    """The case with default inputs where it names none: a sentence, or ids in the checkpoint's vocabulary."""
-    if case.probe == "tokenizer" or case.text or case.input_ids or case.inputs:
+    """The case with default inputs where it names none; a tokenizer alone has strings of its own.
+
+    Raises:
+        CheckpointError: When the checkpoint's config does not say what goes in.
+    """
+    if case.probe == "tokenizer":
         return case
-    if tokenizer.has_tokenizer:
-        return replace(case, text=DEFAULT_TEXT)
-    return replace(case, input_ids=default_ids(_vocabulary(checkpoint)))
-
-
-def default_ids(vocabulary: int, length: int = 16) -> tuple[tuple[int, ...], ...]:
-    """One row of ids spread over the vocabulary by a full-period step, none of the first few (special) ids."""
-    low = min(10, vocabulary // 2)
-    return (tuple(low + (7919 * (i + 1)) % (vocabulary - low) for i in range(length)),)
+    return default_inputs.fill(case, checkpoint.folder, has_tokenizer=tokenizer.has_tokenizer)
 
 
 def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state: State) -> Task:
@@ -97,16 +90,16 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
 
 
 def same_ids(job: Job, lists: Mapping[str, Sequence[Sequence[int]]]) -> Job:
-    """The same job with explicit ids instead of text: the baseline's, to separate the model from its tokenizer.
+    """The same job with explicit ids instead of text or chat: the baseline's, to separate the model from its tokenizer.
 
     Args:
-        job: A job whose case has text.
+        job: A job whose case has text or a chat.
         lists: Every list that the baseline's tokenizer made, by name; all of them go into the model.
     """
     rows = {name: tuple(tuple(row) for row in values) for name, values in lists.items() if values}
     ids, mask = rows.pop("input_ids"), rows.pop("attention_mask", ())
     further = {**job.case.inputs, **rows}
-    case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs=further)
+    case = replace(job.case, text=(), chat=(), padding=None, input_ids=ids, attention_mask=mask, inputs=further)
     return replace(job, case=case, same_ids=True)
 
 
@@ -154,17 +147,6 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
 @functools.cache
 def _probe_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PROBES.glob("*.py")))).hexdigest()
-
-
-def _vocabulary(checkpoint: Source) -> int:
-    """The vocabulary's size as the checkpoint's config says it; small enough for any model when it does not."""
-    path = checkpoint.folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    text = config.get("text_config", {})
-    size = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else 0) or 100
-    if not isinstance(size, int):
-        raise CheckpointError("the checkpoint's vocab_size is no number", given=repr(size), next_step="give input_ids")
-    return size
 
 
 def harness_command(python: Path, request: Path) -> list[str]:

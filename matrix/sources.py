@@ -74,9 +74,10 @@ class Resolver:
         """
         source = self._source(case.tokenizer or case.checkpoint, case.name)
         only = case.probe == "tokenizer"
-        if (case.text or only) and not source.has_tokenizer:
+        if (case.text or case.chat or only) and not source.has_tokenizer:
+            what = "is about a tokenizer" if only else "has text" if case.text else "has a chat"
             raise CheckpointError(
-                f"case {case.name!r} {'is about a tokenizer' if only else 'has text'}, but there is no tokenizer",
+                f"case {case.name!r} {what}, but there is no tokenizer",
                 given=source.folder,
                 allowed=f"a folder with one of {', '.join(_TOKENIZERS)}",
                 next_step="name a tokenizer" if only else "give input_ids instead of text, or name a tokenizer",

@@ -31,7 +31,9 @@ AxisKind = Literal["requirement", "python", "env"]
 
 SCHEMA = 1
 SHIPPED = Path(__file__).parent / "spec.toml"
-DEFAULT_VARIANTS = Variants(dtype=("float32",), attention=("eager", "sdpa"), device=("cpu",), threads=(1,))
+DEFAULT_VARIANTS = Variants(
+    dtype=("float32",), attention=("eager", "sdpa"), device=("cpu",), threads=(1,), cache=("default",)
+)
 
 
 @dataclass(frozen=True, kw_only=True)

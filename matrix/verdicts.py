@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from matrix import capture, evidence, noise, tokenizers
 from matrix.capture import Capture
@@ -16,6 +17,7 @@ from matrix.judge import judge
 from matrix.judgement import QUIET, Judgement, Side, concerns, expected, fits
 from matrix.noise import Rounding
 from matrix.outcome import CELL, Outcome
+from matrix.outputs import differing
 from matrix.pairs import Pair, pairs
 from matrix.plan import Job, Plan
 from matrix.repeats import Repeat
@@ -129,8 +131,25 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     other = evidence.read(run.cell(pair.cell.id) / evidence.of_job(pair, good, bad).id)
     contents = (one.contents if one else {}, other.contents if other else {})
     bare = replace(bare, baseline=replace(baseline, look=one), candidate=replace(candidate, look=other))
-    comparison = compare_captures(good, bad, same_ids=pair.job.same_ids, within=pair.within, contents=contents)
-    return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
+    compared = partial(compare_captures, good, bad, same_ids=pair.job.same_ids, within=pair.within, contents=contents)
+
+    def judged(output: str | None) -> Judgement:
+        comparison = compared(output=output)
+        return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
+
+    first = judged(None)
+    if first.verdict not in QUIET or first.comparison is None:
+        return first
+    # what is said of one output says nothing of the next
+    later = (name for name in differing(good, bad) if name != first.comparison.output)
+    return _loudest([first, *map(judged, later)])
+
+
+def _loudest(found: Sequence[Judgement]) -> Judgement:
+    """The first judgement that needs attention, else the first that tells of noise, else the first."""
+    loud = [judged for judged in found if judged.verdict not in QUIET]
+    noise = [judged for judged in found if judged.verdict != "identical"]
+    return (loud or noise or found)[0]
 
 
 def _rounding(
@@ -140,7 +159,8 @@ def _rounding(
     if not any(looks) or comparison.tokens or not (comparison.outputs or comparison.generation is not None):
         return None
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
-    return noise.weigh(*looks, largest, plausible=noise.plausible(pair, run.spec.axes))
+    good, bad = (look.of(comparison.output) if look else None for look in looks)
+    return noise.weigh(good, bad, largest, plausible=noise.plausible(pair, run.spec.axes))
 
 
 def _side(run: Run, report: CellReport, job: Job) -> Side:

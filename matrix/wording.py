@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from matrix.capture import Failure
 from matrix.changes import Change, Kind, TokenChange
 from matrix.compare import Comparison
+from matrix.logits import LogitsDifference
+from matrix.model_outputs import Unshared, called
 from matrix.noise import Rounding
 from matrix.outputs import OutputDifference
 from matrix.proof import Proof
@@ -25,25 +27,31 @@ _KINDS: tuple[Kind, ...] = ("parameters", "buffers")
 
 def distance(comparison: Comparison) -> str:
     """How far apart the two sides' outputs are."""
+    name = called(comparison.output)
     if comparison.dtypes:
-        return "logits are {1} instead of {0}".format(*comparison.dtypes)
+        return "{} are {} instead of {}".format(name, *reversed(comparison.dtypes))
     if comparison.shapes:
-        return "logits have the shape {1} instead of {0}".format(*map(list, comparison.shapes))
+        return "{} have the shape {} instead of {}".format(name, *map(list, reversed(comparison.shapes)))
     outputs = comparison.outputs
     if outputs and outputs.values.differing:
-        return _moved(outputs)
+        return f"{name} {_moved(outputs)}"
     if comparison.generation is not None:
-        return f"the logits are the same, but greedy token {comparison.generation} differs"
-    return "the logits are the same"
+        return f"the {name} are the same, but greedy token {comparison.generation} differs"
+    return f"the {name} are the same"
 
 
 def _moved(outputs: OutputDifference) -> str:
-    values, agreement = outputs.values, outputs.logits.argmax_agreement
+    values = outputs.values
     if not values.max_abs and not values.nonfinite_baseline and not values.nonfinite_candidate:
-        return "logits differ in nothing but the sign of zeros"
+        return "differ in nothing but the sign of zeros"
+    return f"move by up to {values.max_abs:.3g}{_agreement(outputs.logits) if outputs.logits else ''}"
+
+
+def _agreement(logits: LogitsDifference) -> str:
     # 99.96 % is not 100 %
+    agreement = logits.argmax_agreement
     share = "everywhere" if agreement == 1 else f"at {min(agreement, 0.999):.3g} of the positions"
-    return f"logits move by up to {values.max_abs:.3g} and argmax agrees {share}"
+    return f" and argmax agrees {share}"
 
 
 def rounding(found: Rounding | None, comparison: Comparison) -> str:
@@ -78,10 +86,11 @@ def left(proof: Proof) -> str:
     return f"within the noise floor, but not rounding alone: {share}"
 
 
-def tokens(change: TokenChange) -> str:
-    """What the two tokenizers made of one text."""
+def tokens(change: TokenChange, *, chat: bool = False) -> str:
+    """What the two tokenizers, and their chat templates, made of one text or chat."""
     sides = (f"{len(ids)} {change.list} starting {list(ids[:3])}" for ids in (change.candidate, change.baseline))
-    return "the tokenizer makes {} of the same text, the baseline's {}".format(*sides)
+    what = "chat through its template" if chat else "text"
+    return "the tokenizer makes {} of the same {what}, the baseline's {}".format(*sides, what=what)
 
 
 def failure(error: Failure) -> str:
@@ -92,10 +101,12 @@ def failure(error: Failure) -> str:
 
 def notes(comparison: Comparison) -> Iterator[str]:
     """Facts that change nothing about a verdict."""
-    if comparison.outputs and comparison.outputs.logits.masked_only:
-        yield "logits differ only at positions that the attention mask hides"
+    name = called(comparison.output)
+    if comparison.outputs and comparison.outputs.masked_only:
+        yield f"{name} differ only at positions that the attention mask hides"
     if all(comparison.nonfinite):
-        yield f"logits hold NaN or infinity on both sides ({comparison.nonfinite[0]} and {comparison.nonfinite[1]})"
+        yield f"{name} hold NaN or infinity on both sides ({comparison.nonfinite[0]} and {comparison.nonfinite[1]})"
+    yield from _unshared(comparison.unshared)
     if comparison.tokens and comparison.tokens.list != "input_ids":
         yield f"the tokenizers make other {comparison.tokens.list}"
     for change, words in _CHANGES.items():
@@ -108,9 +119,18 @@ def notes(comparison: Comparison) -> Iterator[str]:
     changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:
-        yield f"changed without any effect on the logits: {some(changed)}"
+        yield f"changed without any effect on the {name}: {some(changed)}"
     if comparison.newly_missing:
         yield f"not found in the checkpoint by this release alone: {some(comparison.newly_missing)}"
+
+
+def _unshared(outputs: Unshared) -> Iterator[str]:
+    """Outputs that are called otherwise, or that one side alone returns."""
+    if outputs.renamed:
+        yield "the main output is called {1}, the baseline's {0}".format(*outputs.renamed)
+    for names, words in ((outputs.baseline, "not returned any more"), (outputs.candidate, "returned here alone")):
+        if names:
+            yield f"outputs {words}: {some(names)}"
 
 
 def some(names: Sequence[str], limit: int = 3) -> str:

@@ -51,19 +51,19 @@ def climb(job, model, given, lists, record):
     """Run every rung, the case's own inputs first, each from the state and the random numbers right after the load."""
     asked, fresh, rungs = job["ask"]["rungs"], changeable(model), {}
     for name in ("given", *asked):
-        inputs = rung_inputs(given, lists, asked[name], model) if name in asked else given
+        inputs = hf.with_labels(rung_inputs(given, lists, asked[name], model), job["case"]) if name in asked else given
         with torch.random.fork_rng():
-            rungs[name] = step_on(name, model, inputs, record)
+            rungs[name] = step_on(name, model, inputs, record, job["ask"].get("output"))
         if changeable(model) != fresh:  # a forward wrote into the model, which the next rung must not see
             model = load(job, {})
     record.facts["rungs"] = {name: rungs[name] for name in (*(n for n in asked if n != "given"), "given")}
 
 
-def step_on(name, model, inputs, record):
-    """What the model says to one rung, twice."""
+def step_on(name, model, inputs, record, output):
+    """What the model says to one rung, twice; the main output where none is named."""
     try:
-        logits = hf.main_output(model(**inputs))
-        again = hf.main_output(model(**inputs))
+        logits = hf.main_output(model(**inputs), output)
+        again = hf.main_output(model(**inputs), output)
     except Exception as error:
         if name == "given" or record.is_transient(error):
             raise

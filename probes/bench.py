@@ -63,7 +63,7 @@ class Bench:
         """One forward, counted, on the CPU."""
         self.record.facts["forwards"] += 1
         with torch.no_grad():
-            return hf.main_output(model(**self.inputs)).detach().to("cpu", copy=True)
+            return hf.main_output(model(**self.inputs), self.job["ask"].get("output")).detach().to("cpu", copy=True)
 
     def is_goal(self, logits):
         """Whether logits are the target's, bit for bit, wherever the mask lets the model look."""

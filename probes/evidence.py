@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 
 def capture(job, record):
     """Capture every other way to round one case's logits; what cannot run is named in `lacking`, the rest goes on."""
-    record.facts.update(roundings={}, exact={}, lacking={}, lifted={}, escaped={}, misrounded=[])
+    record.facts.update(roundings={}, exact={}, elsewhere={}, lacking={}, lifted={}, escaped={}, misrounded=[])
     with record.step("load"):
         model, inputs, tokens = ready(job)
     record.facts.update(tokens=tokens, config=model.config.to_dict(), dtype=dtype(model))
@@ -25,12 +25,12 @@ def capture(job, record):
     record.facts["kernel"] = used
     record.facts["contents"] = {name: content(tensor) for name, tensor in distinct(model).items()}
     with record.step("logits"), torch.no_grad():
-        record.tensors["logits"] = hf.main_output(model(**inputs))
+        hf.file_outputs(hf.outputs_of(model(**inputs)), record)
     for threads in THREADS:
         name = f"{threads} thread{'s' * (threads > 1)}"
         if threads != job["variant"]["threads"]:
             with attempt(record, name), several(threads):
-                keep(record, name, hf.main_output(model(**inputs)))
+                keep(record, name, hf.outputs_of(model(**inputs)))
     with attempt(record, f"{used} in float64"):
         if job["through"]:
             record.facts["misrounded"] = round_through(model, job)
@@ -59,16 +59,19 @@ def other(job, record, kernel):
     used = hf.used_attention(model)["implementation"]
     if used != kernel:
         raise ValueError(f"the model uses {used} when asked for {kernel}")
-    keep(record, kernel, hf.main_output(model(**inputs)))
+    keep(record, kernel, hf.outputs_of(model(**inputs)))
     exact(record, kernel, model, inputs)
 
 
 def exact(record, kernel, model, inputs):
-    """Corrected float64 logits of a model, which is changed for good."""
+    """Corrected float64 outputs of a model, which is changed for good."""
     tensors = float64.lift(model)
     with float64.Corrected() as corrected, torch.no_grad():
-        record.tensors[f"exact/{kernel}"] = hf.main_output(model(**float64.wide(inputs)))
-    record.facts["exact"][kernel] = f"exact/{kernel}"
+        outputs = hf.outputs_of(model(**float64.wide(inputs)))
+    for place, tensor in hf.places(outputs).items():
+        name = f"exact/{kernel}" + place.removeprefix("logits").replace("output/", "/", 1)
+        record.tensors[name] = tensor
+        ways(record, place)["exact"][kernel] = name
     record.facts["lifted"][kernel] = {"tensors": tensors, "calls": corrected.lifted}
     record.facts["escaped"][kernel] = dict(corrected.escaped)
 
@@ -88,12 +91,21 @@ def round_through(model, job):
     return wrong
 
 
-def keep(record, name, logits):
-    """File logits as another rounding; those with the same bits are only said to be the same."""
-    same = hf.digest(logits) == hf.digest(record.tensors["logits"])
-    record.facts["roundings"][name] = None if same else f"rounding/{name}"
-    if not same:
-        record.tensors[f"rounding/{name}"] = logits
+def keep(record, way, outputs):
+    """File outputs as another rounding; those with the same bits are only said to be the same."""
+    for place, tensor in hf.places(outputs).items():
+        name = f"rounding/{way}" + place.removeprefix("logits").replace("output/", "/", 1)
+        same = place in record.tensors and hf.digest(tensor) == hf.digest(record.tensors[place])
+        ways(record, place)["roundings"][way] = None if same else name
+        if not same:
+            record.tensors[name] = tensor
+
+
+def ways(record, place):
+    """The facts that say where other roundings of an output lie: the main one's are on top."""
+    if place == "logits":
+        return record.facts
+    return record.facts["elsewhere"].setdefault(place.removeprefix("output/"), {"roundings": {}, "exact": {}})
 
 
 @contextlib.contextmanager

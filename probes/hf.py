@@ -3,15 +3,18 @@
 import contextlib
 import functools
 import hashlib
+import inspect
 import math
+import warnings
 
 import torch
 import torch._dynamo  # a first forward imports it anyway; here every isolated job shares the one import
 import transformers
+from probe_outputs import file_outputs, main_output, outputs_of, places  # noqa: F401 - of every model, whoever loads it
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs  # noqa: F401 - likewise
 
-_MAIN = ("logits", "last_hidden_state", "logits_per_image", "start_logits", "prediction_logits")
-"""What a model's main output is called, the likeliest first."""
+_IGNORED = -100
+"""The label that no loss counts (torch documentation, `CrossEntropyLoss`, ignore_index)."""
 
 
 def from_pretrained(job):
@@ -65,10 +68,11 @@ def poisoned_memory():
 
 
 def tokenize(job, model):
-    """The model's inputs: ids given by the case, or its text through the cell's own tokenizer.
+    """The model's inputs: ids given by the case, or its text or chat through the cell's own tokenizer.
 
     Returns:
-        The keyword arguments of the forward, and their values as lists for the response.
+        The keyword arguments of the forward, labels and the case's own among them; and the lists of ids for the
+        response.
     """
     case, device = job["case"], job["variant"]["device"]
     lists = {}
@@ -76,10 +80,38 @@ def tokenize(job, model):
         lists = {"input_ids": case["input_ids"]}
         if case["attention_mask"]:
             lists["attention_mask"] = case["attention_mask"]
-    elif case["text"]:
+    elif case["text"] or case["chat"]:
         lists = through_tokenizer(job)
     further = {name: given(name, value, model.dtype).to(device) for name, value in case["inputs"].items()}
-    return {name: torch.tensor(rows, dtype=torch.long, device=device) for name, rows in lists.items()} | further, lists
+    inputs = {name: torch.tensor(rows, dtype=torch.long, device=device) for name, rows in lists.items()} | further
+    return {**with_labels(inputs, case), **case["forward"], **cache_option(job, model)}, lists
+
+
+def with_labels(inputs, case):
+    """The inputs with the ids as labels where the case wants a loss: the decoder's where it is given its own.
+
+    Raises:
+        ValueError: When there are no ids.
+    """
+    if not case["loss"]:
+        return inputs
+    decoder = "decoder_" if "decoder_input_ids" in inputs else ""
+    ids, mask = inputs.get(decoder + "input_ids"), inputs.get(decoder + "attention_mask")
+    if ids is None:
+        raise ValueError("loss = true takes the ids for the labels, and there are none: give labels in inputs")
+    return {**inputs, "labels": ids if mask is None else ids.masked_fill(mask == 0, _IGNORED)}
+
+
+def cache_option(job, model):
+    """`use_cache` where the variant chooses; a model whose forward knows no cache is run without the word."""
+    chosen = job["variant"]["cache"]
+    if chosen == "default":
+        return {}
+    known = inspect.signature(model.forward).parameters
+    if "use_cache" in known or any(one.kind is one.VAR_KEYWORD for one in known.values()):
+        return {"use_cache": chosen == "on"}
+    warnings.warn(f"{type(model).__name__} knows no cache: it runs as without the option", stacklevel=2)
+    return {}
 
 
 def given(name, value, dtype):
@@ -97,12 +129,34 @@ def given(name, value, dtype):
 
 
 def through_tokenizer(job):
-    """Tokenize the case's text as a user would; several prompts are padded on the tokenizer's own side."""
-    text, several = list(job["case"]["text"]), len(job["case"]["text"]) > 1
-    tokenizer = tokenizer_of(job["tokenizer"]["folder"], job["tokenizer"]["file"], job["case"]["trust_remote_code"])
+    """Tokenize the case's text or chat as a user would; several prompts are padded on the side that the case asks for.
+
+    A chat goes through the tokenizer's template up to where the assistant would speak; the template writes special
+    tokens itself.
+    """
+    case = job["case"]
+    tokenizer = tokenizer_of(job["tokenizer"]["folder"], job["tokenizer"]["file"], case["trust_remote_code"])
+    prompts, options = list(case["text"]), {}
+    if case["chat"]:
+        template = functools.partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True)
+        prompts, options = [template(messages) for messages in case["chat"]], {"add_special_tokens": False}
+    several = len(prompts) > 1
     if several and tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return {name: [list(row) for row in rows] for name, rows in tokenizer(text, padding=several).items()}
+    with padded(tokenizer, case["padding"]):
+        lists = tokenizer(prompts, padding=several, **options)
+    return {name: [list(row) for row in rows] for name, rows in lists.items()}
+
+
+@contextlib.contextmanager
+def padded(tokenizer, side):
+    """Let a tokenizer, which other cases use too, pad on a side; None is its own."""
+    own = tokenizer.padding_side
+    tokenizer.padding_side = side or own
+    try:
+        yield
+    finally:
+        tokenizer.padding_side = own
 
 
 @functools.lru_cache(maxsize=1)
@@ -132,27 +186,3 @@ def digest(tensor):
         return "meta"
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
-
-
-def main_output(outputs):
-    """Logits, or the last hidden state of a model without a head, or the first tensor with axes of any other model."""
-    return next(iter(outputs_of(outputs).values()))
-
-
-def outputs_of(outputs):
-    """Every floating tensor that a forward gave, by name, the main one first and a loss last.
-
-    Left out is what only repeats or prepares: caches, hidden states and attentions by layer. Of a plain tuple the
-    first tensor with axes is taken for the logits, because a loss, which has none, comes before them.
-
-    Raises:
-        TypeError: When there is no tensor with axes.
-    """
-    if type(outputs) is tuple:
-        outputs = {"logits": next((item for item in outputs if isinstance(item, torch.Tensor) and item.ndim), None)}
-    items = dict(outputs.items()) if hasattr(outputs, "items") else dict(vars(outputs))
-    found = {name: item for name, item in items.items() if isinstance(item, torch.Tensor) and item.is_floating_point()}
-    order = sorted(found, key=lambda name: (not found[name].ndim, _MAIN.index(name) if name in _MAIN else len(_MAIN)))
-    if not order or not found[order[0]].ndim:
-        raise TypeError("the model's output holds no tensor with axes: " + type(outputs).__name__)
-    return {name: found[name] for name in order}

@@ -7,6 +7,7 @@ import probe_hf as hf
 import torch
 
 HEAD = 8
+ONE_FORWARD = ("labels", "return_dict", "logits_to_keep", "num_logits_to_keep")
 
 
 def capture(job, record):
@@ -24,10 +25,11 @@ def capture(job, record):
     with record.step("state"):
         record.facts["parameters"], record.facts["buffers"] = state(model, record.tensors)
     with record.step("logits"), torch.no_grad():
-        record.tensors["logits"] = hf.main_output(model(**inputs))
-        again = hf.main_output(model(**inputs))
-    if hf.digest(again) != hf.digest(record.tensors["logits"]):
-        record.tensors["logits/again"] = again
+        hf.file_outputs(hf.outputs_of(model(**inputs)), record)
+        again = hf.places(hf.outputs_of(model(**inputs)))
+    for place, tensor in again.items():
+        if hf.digest(tensor) != hf.digest(record.tensors[place]):
+            record.tensors[place + "/again"] = tensor
     if case["generate"] and not repeat:
         with record.step("generation"), torch.no_grad():
             record.facts["generated"], record.facts["margins"] = generate(model, inputs, case["generate"])
@@ -102,12 +104,13 @@ def non_persistent(model):
 
 
 def generate(model, inputs, count):
-    """Greedy continuation of every prompt.
+    """Greedy continuation of every prompt; what only a single forward needs, such as labels, is left out.
 
     Returns:
         The new ids, a list per prompt; and at each step how far the best score lay above the second best.
     """
     options = {"do_sample": False, "num_beams": 1, "max_new_tokens": count}
+    inputs = {name: value for name, value in inputs.items() if name not in ONE_FORWARD}
     made = model.generate(**inputs, **options, return_dict_in_generate=True, output_scores=True)
     if isinstance(made, torch.Tensor):  # a generate of the model's own; an encoder-decoder's does not repeat its input
         length = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]

@@ -31,13 +31,13 @@ def capture(job, record):
     record.facts.update(tokens=tokens, config=model.config.to_dict(), attention=hf.used_attention(model))
     fresh = anatomy.changeable(model)
     with record.step("logits"), torch.no_grad(), torch.random.fork_rng():
-        bare = hf.digest(hf.main_output(model(**inputs)))
+        bare = hf.digest(hf.main_output(model(**inputs), job["ask"].get("output")))
     for pieces in (True, False):
         if anatomy.changeable(model) != fresh:  # both forwards start from the state right after the load
             model = anatomy.load(job, {})
         try:
             with record.step("trace"), torch.no_grad(), torch.random.fork_rng():
-                logits, calls = trace(model, inputs, record.folder, pieces)
+                logits, calls = trace(model, inputs, record.folder, pieces, job["ask"].get("output"))
         except Exception as error:
             if not pieces or record.is_transient(error):
                 raise
@@ -48,8 +48,12 @@ def capture(job, record):
     record.tensors["logits"] = logits
 
 
-def trace(model, inputs, folder, pieces):
-    """One forward of a model with hooks on every module, and a watch on the functions of attention where wanted."""
+def trace(model, inputs, folder, pieces, output=None):
+    """One forward of a model with hooks on every module, and a watch on the functions of attention where wanted.
+
+    Returns:
+        The output that is asked for, the main one when None, and the calls.
+    """
     with contextlib.ExitStack() as stack:
         watch = Watch(Store(folder))
         for name, module in model.named_modules():
@@ -60,7 +64,7 @@ def trace(model, inputs, folder, pieces):
                 stack.callback(hook.remove)
         if pieces:
             stack.enter_context(Functions(watch))
-        logits = hf.main_output(model(**inputs)).clone()
+        logits = hf.main_output(model(**inputs), output).clone()
     watch.store.flush()
     return logits, watch.calls
 

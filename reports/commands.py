@@ -95,7 +95,12 @@ def _kept(verdicts: Verdicts, asked: Options) -> Iterator[str]:
     if asked.trust_remote_code:
         yield "--trust-remote-code"
     yield from (part for axis in asked.axis for part in ("--axis", axis))
-    variants = {"--dtype": asked.dtype, "--attention": asked.attention, "--device": asked.device}
+    variants = {
+        "--dtype": asked.dtype,
+        "--attention": asked.attention,
+        "--device": asked.device,
+        "--cache": asked.cache,
+    }
     for name, listed in {**variants, "--threads": asked.threads, "--text": asked.text}.items():
         if listed:
             yield from (name, *map(str, listed))

@@ -69,6 +69,7 @@ def _facts(environment: Mapping[str, object]) -> dict[str, str]:
 
 
 def _options(variants: Sequence[Variant]) -> list[str]:
-    """Every option of the variants with the values that every cell was given."""
+    """Every option of the variants with the values that every cell was given; no word of a cache that nobody set."""
     values = {f.name: [str(getattr(variant, f.name)) for variant in variants] for f in fields(Variant)}
-    return [f"{name} {listing(dict.fromkeys(taken))}" for name, taken in values.items() if taken]
+    said = {name: listing(dict.fromkeys(taken)) for name, taken in values.items() if taken}
+    return [f"{name} {taken}" for name, taken in said.items() if (name, taken) != ("cache", "default")]

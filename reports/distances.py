@@ -10,6 +10,7 @@ import pandas as pd
 from matrix.flips import Flip
 from matrix.judgement import Judgement
 from matrix.metrics import Difference
+from matrix.model_outputs import LOGITS
 from matrix.outputs import RANK, OutputDifference
 from reports import numbers
 from reports.frames import frame, merged, without_empty
@@ -20,12 +21,13 @@ MAX_FLIPS = 5
 
 def distances(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
     """How far the logits lie from the baseline's, one row per variant and cell that was compared."""
-    return _frame(names, ((judged, _distances(outputs)) for judged, outputs in _compared(judgements)))
+    return _frame(names, ((judged, _distances(judged, outputs)) for judged, outputs in _compared(judgements)))
 
 
 def effects(names: Names, judgements: Iterable[Judgement]) -> pd.DataFrame:
     """What becomes of the predictions, one row per variant and cell that was compared."""
-    return _frame(names, ((judged, _effects(judged, outputs)) for judged, outputs in _compared(judgements)))
+    rows = ((judged, _effects(judged, outputs)) for judged, outputs in _compared(judgements))
+    return _frame(names, ((judged, row) for judged, row in rows if row))
 
 
 def flips(names: Names, judgements: Iterable[Judgement]) -> tuple[pd.DataFrame, int]:
@@ -33,7 +35,7 @@ def flips(names: Names, judgements: Iterable[Judgement]) -> tuple[pd.DataFrame, 
     rows = merged(
         {"variant": names.compared(judged), "cell": names.cell(judged.candidate.cell), **_flip(judged, outputs, flip)}
         for judged, outputs in _compared(judgements)
-        for flip in outputs.logits.flips
+        for flip in (outputs.logits.flips if outputs.logits else ())
     )
     return without_empty(frame(rows[:MAX_FLIPS])), max(0, len(rows) - MAX_FLIPS)
 
@@ -43,7 +45,9 @@ def ties(judged: Judgement) -> int | None:
     floor, comparison = judged.rounding and judged.rounding.floor, judged.comparison
     if not floor or comparison is None:
         return None
-    return comparison.outputs.logits.ties(floor.max_abs) if comparison.outputs else 0
+    if comparison.outputs is None:
+        return 0
+    return comparison.outputs.logits.ties(floor.max_abs) if comparison.outputs.logits else None
 
 
 def is_tie(judged: Judgement, flip: Flip) -> bool | None:
@@ -76,26 +80,43 @@ def _frame(names: Names, rows: Iterable[tuple[Judgement, dict[str, str]]]) -> pd
     return without_empty(frame([{**head, **row} for head, row in heads]))
 
 
-def _distances(outputs: OutputDifference) -> dict[str, str]:
+def _distances(judged: Judgement, outputs: OutputDifference) -> dict[str, str]:
     values, logits = outputs.values, outputs.logits
     before, after = numbers.pair(values.baseline_value, values.candidate_value)
     return {
+        "output": _other_output(judged),
         "largest difference": numbers.size(values.max_abs),
         "at": _place(outputs),
         "baseline → candidate": f"{before} → {after}",
         "relative L2": numbers.size(values.l2_rel),
         "cosine": numbers.cosine(values.cosine, values.one_minus_cosine),
-        "centred L2": numbers.size(logits.centred_l2_rel),
-        "log-softmax": numbers.size(logits.log_softmax_max_abs),
+        "centred L2": numbers.size(logits.centred_l2_rel) if logits else "",
+        "log-softmax": numbers.size(logits.log_softmax_max_abs) if logits else "",
         "not finite": _not_finite(values),
-        "by position": "last only" if outputs.last_only else _by_position(logits.max_abs_by_position),
+        "by position": _positions(outputs),
     }
+
+
+def _other_output(judged: Judgement) -> str:
+    """The name of what was compared, where it is not the logits."""
+    name = judged.comparison.output if judged.comparison else LOGITS
+    return "" if name == LOGITS else name
+
+
+def _positions(outputs: OutputDifference) -> str:
+    if outputs.last_only:
+        return "last only"
+    return _by_position(outputs.logits.max_abs_by_position) if outputs.logits else ""
 
 
 def _effects(judged: Judgement, outputs: OutputDifference) -> dict[str, str]:
     logits = outputs.logits
+    if logits is None:
+        step = _step(judged)
+        return {"output": _other_output(judged), "first other greedy token": step} if step else {}
     agreeing = logits.positions - logits.flip_count
     return {
+        "output": _other_output(judged),
         "KL max / mean": f"{numbers.size(logits.kl_max)} / {numbers.size(logits.kl_mean)}",
         "same argmax": f"{numbers.share(logits.argmax_agreement)} ({agreeing} of {logits.positions})",
         "flips": _flips(logits.flip_count, ties(judged)),

@@ -47,7 +47,10 @@ class Names:
 
     def variant(self, variant: Variant) -> str:
         """Such as `eager`, where nothing but the attention kernel varies."""
-        return "-".join(str(getattr(variant, option)) for option in self.options) or variant.id
+        values = [str(getattr(variant, option)) for option in self.options if option != "cache"]
+        # on and off say nothing by themselves
+        cache = [f"cache-{variant.cache}"] if "cache" in self.options and variant.cache != "default" else []
+        return "-".join([*values, *cache]) or variant.id
 
     def job(self, job: Job) -> str:
         """A job's variant; a tokenizer has none."""

@@ -93,7 +93,7 @@ def _unstable(difference: Difference, where: str) -> str | None:
         case "tokens":
             return f"two loads make other tokens{whose}"
         case _:
-            return f"other {stage} when repeated{whose}"
+            return f"other {_output(difference, where) if stage == 'logits' else stage} when repeated{whose}"
 
 
 def _restless(difference: Difference, where: str) -> str | None:
@@ -109,11 +109,17 @@ def _drift(difference: Difference, where: str) -> str | None:
             return f"parameter {where} is not found in the checkpoint"
         case "logits":
             same = all(_same_state(judged) for judged in difference.judgements)
-            return "same parameters and buffers, other logits" if same else "other logits"
+            output = _output(difference, where)
+            return f"same parameters and buffers, other {output}" if same else f"other {output}"
         case "generation":
             return f"same logits, greedy {where} differs"
         case _:
             return None
+
+
+def _output(difference: Difference, where: str) -> str:
+    """The output that differs; the logits are no name."""
+    return "logits" if difference.where == "logits" else where
 
 
 def _same_state(judged: Judgement) -> bool:

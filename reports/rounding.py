@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from matrix.judgement import Judgement
+from matrix.model_outputs import LOGITS
 from matrix.noise import Floor, Rounding
 from matrix.proof import Proof
 from reports import numbers, orientation
@@ -102,6 +103,8 @@ def _usual(judged: Judgement) -> str:
     """What TransformerLens calls usual for the dtype and the kernel that the candidate really used."""
     variant, capture = judged.job.variant, judged.candidate.capture
     if capture is None:
+        return ""
+    if judged.comparison and judged.comparison.output != LOGITS:
         return ""
     dtype = capture.outputs["logits"]["dtype"] if variant.dtype == "default" else variant.dtype
     usual = orientation.usual(dtype, capture.attention)

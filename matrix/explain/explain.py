@@ -27,6 +27,7 @@ from matrix.explain.signs.symptoms import symptoms
 from matrix.explain.sources import code
 from matrix.explain.sources.code import Suspect
 from matrix.explain.swap import Part, Swap
+from matrix.model_outputs import LOGITS
 from matrix.tensorfile import TensorFile
 from matrix.wording import some
 
@@ -90,8 +91,14 @@ def _bare(setting: Setting) -> Explanation:
         stage=said.stage,
         where=said.where,
         summary=said.summary,
-        notes=(OTHER_IDS, *said.notes) if setting.tokens else said.notes,
+        notes=(*([OTHER_IDS] if setting.tokens else []), *_followed(setting), *said.notes),
     )
+
+
+def _followed(setting: Setting) -> Iterator[str]:
+    comparison = setting.judged.comparison
+    if comparison and comparison.output != LOGITS:
+        yield f"what differs first is the output {comparison.output}: everything below that speaks of logits means it"
 
 
 def _side(cell: str, axes: Mapping[str, str], taken: Capture | None) -> Side:

@@ -72,7 +72,7 @@ def anatomies(setting: Setting) -> Anatomies:
     tell("taking both models apart …")
     case = setting.job.case
     rungs = ladder.rungs(case.input_ids, case.attention_mask, _lists(case), good.config)
-    ask = {"rungs": rungs, "keep": list(hypotheses.keep(good, bad))}
+    ask = {"rungs": rungs, "keep": list(hypotheses.keep(good, bad)), **_output(setting)}
     job = replace(setting.job, take="anatomy", ask=ask)
     wide = replace(job, variant=replace(job.variant, dtype="float32"))
     jobs = [job] if job.variant.dtype in _WIDE else [job, wide]
@@ -98,7 +98,7 @@ def traces(setting: Setting, rung: str, rungs: Mapping[str, Mapping[str, Any]]) 
     """
     tell(f"following one forward of both models, input: {rung} …")
     # the input is no part of a job's id, and two rungs may be followed
-    job = replace(at(setting.job, rung, rungs), take="trace", ask={"rung": rung})
+    job = replace(at(setting.job, rung, rungs), take="trace", ask={"rung": rung, **_output(setting)})
     setting.take({cell: [job] for cell in setting.cells})
     good, bad = (_required(setting, cell, job, trace.read) for cell in setting.cells)
     return Traces(good=good, bad=bad, job=job)
@@ -110,7 +110,15 @@ def at(job: Job, rung: str, rungs: Mapping[str, Mapping[str, Any]]) -> Job:
         return job
     lists = {name: tuple(map(tuple, rows)) for name, rows in rungs[rung].items()}
     ids, mask = lists.pop("input_ids"), lists.pop("attention_mask", ())
-    case = replace(job.case, text=(), input_ids=ids, attention_mask=mask, inputs={**job.case.inputs, **lists})
+    case = replace(
+        job.case,
+        text=(),
+        chat=(),
+        padding=None,
+        input_ids=ids,
+        attention_mask=mask,
+        inputs={**job.case.inputs, **lists},
+    )
     return replace(job, case=case)
 
 
@@ -130,7 +138,7 @@ def restored(
         NoCaptureError: When the bad side gives no answer.
     """
     tell(f"swapping {len(parts)} differing parts into {setting.ends.bad} …")
-    ask = {"mode": "restore", "parts": [_plain(part) for part in parts]}
+    ask = {"mode": "restore", "parts": [_plain(part) for part in parts], **_output(setting)}
     return _swap(setting, setting.bad, traced.job, ask, _other(setting, setting.good, found, traced), beside)
 
 
@@ -150,7 +158,7 @@ def injected(
         NoCaptureError: When the good side gives no answer.
     """
     tell(f"swapping what restores it into {setting.ends.good} …")
-    ask = {"mode": "inject", "parts": [_plain(part) for part in back[1].chosen]}
+    ask = {"mode": "inject", "parts": [_plain(part) for part in back[1].chosen], **_output(setting)}
     captures = {**_other(setting, setting.bad, found, traced), "restored": setting.key(setting.bad, back[0])}
     return _swap(setting, setting.good, traced.job, ask, captures, beside)
 
@@ -166,6 +174,11 @@ def _swap(
 
 def _other(setting: Setting, cell: Cell, found: Anatomies, traced: Traces) -> dict[str, str]:
     return {"anatomy": setting.key(cell, found.job), "trace": setting.key(cell, traced.job)}
+
+
+def _output(setting: Setting) -> dict[str, str]:
+    """The output that is followed, where it is not the main one."""
+    return {"output": setting.output} if setting.output else {}
 
 
 def _plain(part: Part) -> dict[str, Any]:

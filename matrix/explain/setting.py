@@ -55,6 +55,12 @@ class Setting:
         return next(cell for cell in self.work.plan.cells if cell != self.good)
 
     @property
+    def output(self) -> str | None:
+        """The output that differs, where the main one does not and only that can show it; None for the main one."""
+        good, comparison = self.judged.baseline.captured, self.judged.comparison
+        return comparison.output if good and comparison and comparison.output in good.further else None
+
+    @property
     def cells(self) -> tuple[Cell, Cell]:
         """The good one and the bad one."""
         return self.good, self.bad
@@ -118,7 +124,7 @@ def _chosen(judgements: Sequence[Judgement], work: Work) -> Judgement:
 def _job(judged: Judgement) -> Job:
     """The job with the ids that the good side's tokenizer made, so that no tokenizer has a say any more."""
     good = judged.baseline.captured
-    if judged.job.case.text and good and good.tokens:
+    if (judged.job.case.text or judged.job.case.chat) and good and good.tokens:
         return replace(request.same_ids(judged.job, good.tokens.lists), same_ids=True)
     return judged.job
 

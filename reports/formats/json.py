@@ -1,13 +1,14 @@
 """report.json: everything a script may want to know about a run, schema 1.
 
-JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan". `max_abs_at` is the coordinate
-[batch, position, vocabulary], or [batch, label] of logits without positions; position is -1 where the two sides were
-given different ids and only the last position was compared. Where nothing was compared, `metrics` is empty; where the
-bits are the same, its differences are 0. Sums over many elements (norms, cosines, softmaxes) carry nine
-digits: further ones depend on the CPU that rendered the report. A cosine below 1 stays below 1. `perplexity` holds mean
-negative log likelihoods. `flips` are the first 20 of `flip_count`; a flip that the noise floor may make is a tie, and
-without a floor nothing is called one (null). `within` compares two variants of one cell: `option` is what differs and
-`against` the variant that counts as right; a `noise_floor` is only an excuse where `rounding_plausible`. Of a stale
+JSON has no infinities and no NaN: they are the strings "inf", "-inf" and "nan". `output` names what the metrics are of:
+the first output that differs, else the main one; where that holds no logits, their metrics are null. `max_abs_at` is
+the coordinate [batch, position, vocabulary], or [batch, label] of logits without positions; position is -1 where the
+two sides were given different ids and only the last position was compared. Where nothing was compared, `metrics` is
+empty; where the bits are the same, its differences are 0. Sums over many elements (norms, cosines, softmaxes) carry
+nine digits: further ones depend on the CPU that rendered the report. A cosine below 1 stays below 1. `perplexity` holds
+mean negative log likelihoods. `flips` are the first 20 of `flip_count`; a flip that the noise floor may make is a tie,
+and without a floor nothing is called one (null). `within` compares two variants of one cell: `option` is what differs
+and `against` the variant that counts as right; a `noise_floor` is only an excuse where `rounding_plausible`. Of a stale
 known verdict, `cells` is the spec's pattern and `quiet_cells` are the ids of the cells where nothing is wrong any more.
 Of a case that looks at the tokenizer alone, `metrics` are how many of its answers differ.
 """
@@ -22,6 +23,8 @@ from typing import Any
 
 from matrix.compare import Comparison
 from matrix.judgement import Judgement
+from matrix.logits import LogitsDifference
+from matrix.model_outputs import is_scores
 from matrix.outputs import OutputDifference
 from matrix.tokenizer_difference import TokenizerDifference
 from matrix.verdicts import CellReport, Verdicts
@@ -53,7 +56,13 @@ _SAME: Mapping[str, Any] = {
     "flip_count": 0,
     "perplexity": None,
 }
-"""Metrics of logits that are the same at every position that the mask keeps."""
+"""Metrics of an output that is the same at every position that the mask keeps."""
+
+_OF_LOGITS = (
+    *("kl_max", "kl_mean", "argmax_agreement", "top5_overlap", "max_abs_by_position", "centred_l2_rel"),
+    *("centred_max_abs", "log_softmax_max_abs", "mutual_top5", "flip_count"),
+)
+"""Metrics that mean nothing for other outputs."""
 
 
 def render(verdicts: Verdicts) -> str:
@@ -115,8 +124,9 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
         return _tokenizer(judged.tokenizer)
     if comparison is None or comparison.shapes or not comparison.same_cpu:
         return {}
-    found = _outputs(comparison.outputs) if comparison.outputs else dict(_SAME)
+    found = _outputs(comparison.outputs) if comparison.outputs else _same(comparison.output)
     return {
+        "output": comparison.output,
         **found,
         "flips": _flips(judged, comparison.outputs) if comparison.outputs else [],
         "ties": ties(judged),
@@ -131,9 +141,12 @@ def _tokenizer(found: TokenizerDifference) -> dict[str, Any]:
     return {"items": sum(found.asked.values()), "differing": len(found.changes), "differing_by_kind": found.by_kind}
 
 
+def _same(output: str) -> dict[str, Any]:
+    return {**_SAME, **({} if is_scores(output) else dict.fromkeys(_OF_LOGITS))}
+
+
 def _outputs(outputs: OutputDifference) -> dict[str, Any]:
-    values, logits = outputs.values, outputs.logits
-    at = values.max_abs_at
+    values, at = outputs.values, outputs.values.max_abs_at
     return {
         "max_abs": values.max_abs,
         "max_abs_at": place(at, outputs, -1) if at else at,
@@ -142,18 +155,24 @@ def _outputs(outputs: OutputDifference) -> dict[str, Any]:
         "l2_rel": _nine(values.l2_rel),
         "cosine": _nine(values.cosine),
         "one_minus_cosine": _nine(values.one_minus_cosine),
+        "last_only": outputs.last_only,
+        **(_logits(outputs.logits) if outputs.logits else dict.fromkeys(_OF_LOGITS)),
+        "perplexity": _perplexity(outputs),
+    }
+
+
+def _logits(logits: LogitsDifference) -> dict[str, Any]:
+    return {
         "kl_max": _nine(logits.kl_max),
         "kl_mean": _nine(logits.kl_mean),
         "argmax_agreement": _nine(logits.argmax_agreement),
         "top5_overlap": _nine(logits.top5_overlap),
         "max_abs_by_position": logits.max_abs_by_position,
-        "last_only": outputs.last_only,
         "centred_l2_rel": _nine(logits.centred_l2_rel),
         "centred_max_abs": _nine(logits.centred_max_abs),
         "log_softmax_max_abs": _nine(logits.log_softmax_max_abs),
         "mutual_top5": _nine(logits.mutual_top5),
         "flip_count": logits.flip_count,
-        "perplexity": _perplexity(outputs),
     }
 
 
@@ -168,7 +187,7 @@ def _perplexity(outputs: OutputDifference) -> dict[str, Any] | None:
 def _flips(judged: Judgement, outputs: OutputDifference) -> list[dict[str, Any]]:
     return [
         {**asdict(flip), "position": flip_place(flip, outputs, -1), "tie": is_tie(judged, flip)}
-        for flip in outputs.logits.flips
+        for flip in (outputs.logits.flips if outputs.logits else ())
     ]
 
 

@@ -97,6 +97,7 @@ def write_evidence(
     logits: NDArray[Any] = LOGITS,
     roundings: Mapping[str, NDArray[Any] | None] = MappingProxyType({}),
     exact: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    tensors: Mapping[str, ArrayLike] = MappingProxyType({}),
     **facts: Any,  # noqa: ANN401 - what a response may hold
 ) -> Path:
     """Write a complete closer look: other roundings of the logits (None: the same bits), and float64 by kernel."""
@@ -113,7 +114,8 @@ def write_evidence(
         "lacking": {},
         "contents": {},
     }
-    stored = {f"rounding/{name}": values for name, values in roundings.items() if values is not None}
+    stored = {name: np.asarray(values, np.float32) for name, values in tensors.items()}
+    stored |= {f"rounding/{name}": values for name, values in roundings.items() if values is not None}
     wide = {f"exact/{kernel}": values.astype(np.float64) for kernel, values in exact.items()}
     return _write(folder, {**response, **facts}, {"logits": logits, **stored, **wide})
 

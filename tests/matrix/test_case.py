@@ -9,6 +9,8 @@ import pytest
 from matrix.case import UNCHANGED, Case, Variant, Variants
 from matrix.errors import SpecError
 
+CHAT = (({"role": "user", "content": "hello"},),)
+
 
 def _refusal(**values: Any) -> str:  # noqa: ANN401 - what a case may hold
     with pytest.raises(SpecError) as caught:
@@ -22,6 +24,7 @@ def _refusal(**values: Any) -> str:  # noqa: ANN401 - what a case may hold
         (Variant(), "float32-default"),
         (Variant(dtype="bfloat16", attention="sdpa"), "bfloat16-sdpa"),
         (Variant(device="cuda:0", threads=4), "float32-default-cuda0-threads4"),
+        (Variant(attention="eager", cache="off"), "float32-eager-cache-off"),
     ],
 )
 def test_a_variant_is_named_after_what_is_not_the_default(variant: Variant, name: str) -> None:
@@ -58,6 +61,12 @@ def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
         ({"input_ids": ((1, 2), (3,))}, "rows of different lengths"),
         ({"generate": -1}, "negative number of tokens or seconds"),
         ({"timeout": 0}, "negative number of tokens or seconds"),
+        ({"text": ("a",), "chat": CHAT}, "both text and chat"),
+        ({"chat": CHAT, "attention_mask": ((1,),)}, "chat and an attention_mask"),
+        ({"chat": (({"role": "user"},),)}, "a message without role or content"),
+        ({"input_ids": ((1,),), "padding": "left"}, "input_ids and padding"),
+        ({"loss": True, "inputs": {"labels": [1]}}, "both loss and labels in inputs"),
+        ({"inputs": {"pixel_values": [1.0]}, "forward": {"pixel_values": [1.0]}}, "an input in forward"),
     ],
 )
 def test_inputs_that_contradict_each_other_are_refused(values: dict[str, object], what: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from matrix.case import Option
 from matrix.compare import Comparison, compare_captures
 from matrix.errors import CaptureError
+from matrix.model_outputs import Unshared
 from tests.matrix.builders import IDS, LEFT_PADDED, LOGITS, captured, content, moved, tensor, write_capture
 
 
@@ -32,6 +33,8 @@ def test_equal_captures_differ_in_nothing_and_their_tensors_are_not_read(tmp_pat
         state=(),
         uninitialised=((), ()),
         undetermined=(),
+        output="logits",
+        unshared=Unshared(),
         dtypes=None,
         nonfinite=(0, 0),
         newly_missing=(),

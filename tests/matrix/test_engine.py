@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix import engine, options, plan, request
+from matrix import default_inputs, engine, options, plan
 from matrix import run as runs
 from matrix.engine import Work
 from matrix.environment import Lock
@@ -177,7 +177,7 @@ def test_resolving_fills_in_the_inputs_of_cases_that_name_none(state: State, tmp
         {"name": "bare", "checkpoint": "model"},
     ]
     spec, sources = engine.resolve(small_spec(case=cases), Resolver(state, tmp_path))
-    assert [case.input_ids for case in spec.case] == [((1, 2),), request.default_ids(32)]
+    assert [case.input_ids for case in spec.case] == [((1, 2),), default_inputs.ids(32)]
     assert sources["given"][0] == sources["bare"][0]
     assert state.digests.is_file()
 

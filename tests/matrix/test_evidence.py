@@ -171,3 +171,19 @@ def test_a_torn_closer_look_is_named(tmp_path: Path) -> None:
     (write_evidence(tmp_path) / "response.json").write_text('{"schema": 1, "st')
     with pytest.raises(CaptureError, match=r"response\.json"):
         evidence.read(tmp_path)
+
+
+def test_a_further_output_alone_is_looked_at_again(tmp_path: Path) -> None:
+    facts = {"further": ["loss"]}
+    folder = _folder(tmp_path).capture(*ONE, **facts, tensors={"output/loss": 1.0})
+    assert _wanted(folder.capture(*TWO, **facts, tensors={"output/loss": 2.0})) == BOTH
+
+
+def test_a_closer_look_holds_every_output(tmp_path: Path) -> None:
+    ways = {"roundings": {"2 threads": "rounding/2 threads/loss"}, "exact": {"eager": "exact/eager/loss"}}
+    found = looked(tmp_path, roundings={"2 threads": None}, further=["loss"], elsewhere={"loss": ways})
+    loss = found.of("loss")
+    assert (found.plain, loss.plain) == ("logits", "output/loss")
+    assert (found.roundings, loss.roundings) == ({"2 threads": None}, ways["roundings"])
+    assert (found.exact, loss.exact) == ({}, ways["exact"])
+    assert found.of("logits").roundings == found.roundings

@@ -40,7 +40,7 @@ def test_help_names_every_option_and_exit_code_and_exits_with_0(capsys: pytest.C
     assert ended.value.code == 0
     text = capsys.readouterr().out
     stable = {"spec", "transformers", "torch", "case", "dtype", "attention", "baseline", "profile", "jobs", "shard"}
-    stable |= {"threads", "device", "within", "axis", "run-id", "fresh"}
+    stable |= {"threads", "device", "cache", "within", "axis", "run-id", "fresh"}
     assert [name for name in sorted(stable) if f"--{name}" not in text] == []
     assert "3 no usable" in text
 
@@ -278,3 +278,9 @@ def test_the_tokenizer_alone_may_be_asked_for() -> None:
     assert (case.probe, case.text) == ("tokenizer", ("Hi",))
     with pytest.raises(SpecError, match="--probe"):
         _apply("--probe", "tokenizer")
+
+
+def test_the_cache_is_an_option_of_the_variants() -> None:
+    spec = _apply("--cache", "on", "off", "--within", "cache")
+    assert (spec.variants.cache, spec.within) == (("on", "off"), ("cache",))
+    assert "does not exist" in _refusal("--cache", "maybe")

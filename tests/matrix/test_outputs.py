@@ -11,7 +11,7 @@ import pytest
 
 from matrix.errors import CaptureError
 from matrix.logits import BLOCK_ELEMENTS
-from matrix.outputs import compare_outputs, kept, rows, same_where_kept
+from matrix.outputs import compare_outputs, differing, kept, rows, same_where_kept
 from tests.matrix.builders import LEFT_PADDED, LOGITS, captured, moved
 
 RIGHT_PADDED = {"input_ids": [[7, 8, 0]], "attention_mask": [[1, 1, 0]]}
@@ -168,3 +168,47 @@ def test_a_torn_tensor_file_is_reported(tmp_path: Path) -> None:
     b.tensors.unlink()
     with pytest.raises(CaptureError):
         same_where_kept(a, b)
+
+
+POOLED = {"further": ["pooler_output"], "output": "last_hidden_state"}
+
+
+def _pooled(*values: float) -> dict[str, list[list[float]]]:
+    return {"output/pooler_output": [list(values)]}
+
+
+def test_the_outputs_that_differ_are_named_in_order(tmp_path: Path) -> None:
+    a = captured(tmp_path / "a", **POOLED, tensors=_pooled(1, 2))
+    assert list(differing(a, captured(tmp_path / "b", **POOLED, tensors=_pooled(1, 2)))) == []
+    assert list(differing(a, captured(tmp_path / "c", **POOLED, tensors=_pooled(1, 3)))) == ["pooler_output"]
+    both = captured(tmp_path / "d", **POOLED, tensors=_pooled(1, 3), logits=moved(1))
+    assert list(differing(a, both)) == ["last_hidden_state", "pooler_output"]
+
+
+def test_metrics_of_logits_are_only_taken_of_logits(tmp_path: Path) -> None:
+    a = captured(tmp_path / "a", **POOLED, tensors=_pooled(1, 2))
+    b = captured(tmp_path / "b", **POOLED, tensors=_pooled(1, 3), logits=moved(1))
+    for name in ("last_hidden_state", "pooler_output"):
+        found = compare_outputs(a, b, name, last_only=False)
+        assert found
+        assert (found.values.max_abs, found.logits, found.perplexity) == (1, None, None)
+    logits = compare_outputs(captured(tmp_path / "c"), captured(tmp_path / "d", logits=moved(1)), last_only=False)
+    assert logits
+    assert logits.logits
+
+
+def test_the_mask_of_an_encoder_decoder_hides_positions_of_the_encoders_output(tmp_path: Path) -> None:
+    facts = {"tokens": LEFT_PADDED, "config": {"is_encoder_decoder": True}, "further": ["encoder_last_hidden_state"]}
+    a = captured(tmp_path / "a", **facts, tensors={"output/encoder_last_hidden_state": LOGITS})
+    b = captured(tmp_path / "b", **facts, tensors={"output/encoder_last_hidden_state": moved(1, 0, 0, 0)})
+    assert list(differing(a, b)) == []
+    found = compare_outputs(a, b, "encoder_last_hidden_state", last_only=False)
+    assert found
+    assert found.masked_only
+
+
+def test_one_number_for_each_position_is_masked_by_position(tmp_path: Path) -> None:
+    facts = {"tokens": LEFT_PADDED, "output": "start_logits"}
+    a = captured(tmp_path / "a", **facts, logits=np.float32([[1, 2, 3]]))
+    assert list(differing(a, captured(tmp_path / "b", **facts, logits=np.float32([[9, 2, 3]])))) == []
+    assert list(differing(a, captured(tmp_path / "c", **facts, logits=np.float32([[1, 9, 3]])))) == ["start_logits"]

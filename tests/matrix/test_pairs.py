@@ -72,3 +72,8 @@ def test_an_option_with_one_value_has_nothing_to_be_compared_with() -> None:
 
 def test_a_tokenizer_has_no_variants_to_compare() -> None:
     assert _within(case=[{**CASE, "probe": "tokenizer"}], variants=VARIANTS, within=["attention", "dtype"]) == []
+
+
+def test_generating_without_a_cache_is_compared_with_generating_with_one() -> None:
+    found = _within(variants={"attention": ["eager"], "cache": ["on", "off"]}, within=["cache"])
+    assert found == [("float32-eager-cache-on", "float32-eager-cache-off", "cache")]

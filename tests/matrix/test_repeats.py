@@ -171,3 +171,25 @@ def test_what_the_second_process_sees_comes_before_the_closer_look(tmp_path: Pat
     seen, again = captured(tmp_path / "a", buffers=[tensor("inv_freq")]), captured(tmp_path / "b", **BUFFERS)
     repeat = Repeat(first=seen, second=again)
     assert _place(disagreement(seen, repeat, looked(tmp_path / "c", logits=moved(1)))) == ("buffers", "inv_freq")
+
+
+def test_a_further_output_that_is_not_the_same_again_is_named(tmp_path: Path) -> None:
+    one = {"further": ["loss"], "tensors": {"output/loss": 1.0}}
+    assert _found(tmp_path / "same", one, one) is None
+    again = _found(tmp_path / "loads", one, {**one, "tensors": {"output/loss": 1.5}})
+    assert _place(again) == ("logits", "loss")
+    assert again
+    assert "give values of loss that differ by up to 0.5" in again.text
+    forwards = _found(tmp_path / "forwards", {**one, "tensors": {"output/loss": 1.0, "output/loss/again": 3.0}}, None)
+    assert _place(forwards) == ("logits", "loss")
+    assert forwards
+    assert "two forwards of one load differ in loss by up to 2" in forwards.text
+
+
+def test_a_further_output_of_what_the_checkpoint_lacks_may_be_drawn_anew(tmp_path: Path) -> None:
+    pooled = {**LACKING, "further": ["pooler_output"]}
+    again = {**pooled, **PARAMETERS, "tensors": {"output/pooler_output": [[2.0]]}}
+    assert _found(tmp_path / "drawn", {**pooled, "tensors": {"output/pooler_output": [[1.0]]}}, again) is None
+    moved_too = _found(tmp_path / "used", pooled | {"further": []}, {**again, "logits": moved(1), "further": []})
+    assert moved_too
+    assert moved_too.stage == "parameters"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matrix import request
+from matrix import default_inputs, request
 from matrix.case import Case, Variant
 from matrix.cell import Cell
 from matrix.environment import Lock
@@ -94,7 +94,7 @@ def test_a_task_is_json_and_leads_to_its_capture() -> None:
     assert content["id"] == "tiny/float32-default"
     assert content["folder"] == f"/state/captures/{task.key}"
     assert content["case"]["text"] == ["hello"]
-    assert content["variant"] == {"dtype": "float32", "attention": "default", "device": "cpu", "threads": 1}
+    assert content["variant"] == asdict(Variant())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_job_says_which_probe_takes_it_and_how_long_it_may(take: Take, probe: 
 def test_evidence_may_be_taken_through_a_coarser_variant() -> None:
     job = replace(PARTS["job"], take="evidence", through=Variant(dtype="bfloat16", attention="eager"))
     through = json.loads(json.dumps(request.task(**{**PARTS, "job": job}).content))["through"]
-    assert through == {"dtype": "bfloat16", "attention": "eager", "device": "cpu", "threads": 1}
+    assert through == {"dtype": "bfloat16", "attention": "eager", "device": "cpu", "threads": 1, "cache": "default"}
 
 
 def _code(folder: Path, files: dict[str, str], **changes: Any) -> str | None:  # noqa: ANN401 - what a case may hold
@@ -162,7 +162,7 @@ def test_a_case_with_inputs_keeps_them(given: dict[str, Any]) -> None:
 
 
 def test_a_case_without_inputs_takes_a_sentence_where_there_is_a_tokenizer() -> None:
-    assert request.with_inputs(Case(name="tiny", checkpoint="x"), SOURCE, SOURCE).text == request.DEFAULT_TEXT
+    assert request.with_inputs(Case(name="tiny", checkpoint="x"), SOURCE, SOURCE).text == default_inputs.DEFAULT_TEXT
 
 
 @pytest.mark.parametrize(
@@ -174,20 +174,20 @@ def test_a_case_without_inputs_takes_ids_of_the_checkpoints_vocabulary(
 ) -> None:
     folder = write_checkpoint(tmp_path / "model", **config)
     source = replace(SOURCE, folder=folder, has_tokenizer=False)
-    assert request.with_inputs(Case(name="tiny", checkpoint="x"), source, source).input_ids == request.default_ids(
+    assert request.with_inputs(Case(name="tiny", checkpoint="x"), source, source).input_ids == default_inputs.ids(
         vocabulary
     )
 
 
 @pytest.mark.parametrize("vocabulary", [2, 11, 32, 50257])
 def test_default_ids_lie_in_the_vocabulary(vocabulary: int) -> None:
-    (row,) = request.default_ids(vocabulary)
+    (row,) = default_inputs.ids(vocabulary)
     assert len(row) == 16
     assert all(0 <= token < vocabulary for token in row)
 
 
 def test_default_ids_repeat_nothing_in_a_real_vocabulary() -> None:
-    assert len(set(request.default_ids(32000)[0])) == 16
+    assert len(set(default_inputs.ids(32000)[0])) == 16
 
 
 def test_the_same_job_with_ids_keeps_its_name_apart() -> None:
@@ -195,3 +195,9 @@ def test_the_same_job_with_ids_keeps_its_name_apart() -> None:
     job = same(PARTS["job"])
     assert (job.case.text, job.case.input_ids, job.case.attention_mask) == ((), ((1, 2),), ((1, 1),))
     assert job.id == "tiny/float32-default@baseline-ids"
+
+
+def test_ids_take_the_place_of_a_chat_too() -> None:
+    chat = _case(text=(), chat=(({"role": "user", "content": "hello"},),), padding="left")["job"]
+    case = request.same_ids(chat, {"input_ids": [[1, 2]]}).case
+    assert (case.chat, case.padding, case.input_ids) == ((), None, ((1, 2),))

@@ -46,7 +46,7 @@ def test_the_shipped_spec_and_its_profiles_can_be_planned(profile: str | None) -
 def test_absent_variants_take_the_defaults_key_by_key() -> None:
     assert small_spec(variants={}).variants == spec.DEFAULT_VARIANTS
     assert small_spec(variants={"dtype": ["bfloat16"]}).variants == Variants(
-        dtype=("bfloat16",), attention=("eager", "sdpa"), device=("cpu",), threads=(1,)
+        dtype=("bfloat16",), attention=("eager", "sdpa"), device=("cpu",), threads=(1,), cache=("default",)
     )
 
 

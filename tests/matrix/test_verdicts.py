@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -277,3 +278,43 @@ def test_a_baseline_without_a_capture_fails_a_run(tmp_path: Path) -> None:
     case = {"case": "tiny", "cells": {}, "verdict": "missing", "reason": "so"}
     folder = RunFolder(tmp_path, small_spec(known=[case])).outcome(*ONE, status="crashed").repeat(*ONE)
     assert _judge(folder.env_failed(*TWO).env_failed(*THREE)).fails
+
+
+def _with_loss(folder: RunFolder, cell: tuple[str, str], loss: float, exact: float | None = None, **facts: Any) -> None:  # noqa: ANN401 - what a response may hold
+    """A capture with a loss, and a closer look that tells of its float64 where there is one."""
+    folder.capture(*cell, further=["loss"], tensors={"output/loss": loss}, **facts)
+    if exact is not None:
+        ways = {"loss": {"roundings": {}, "exact": {"eager": "exact/eager/loss"}}}
+        logits = facts.get("logits", LOGITS)
+        stored = {"output/loss": loss, "exact/eager/loss": exact}
+        folder.evidence(*cell, logits=logits, exact={"eager": LOGITS}, further=["loss"], elsewhere=ways, tensors=stored)
+
+
+def test_a_further_output_is_judged_where_the_main_one_is_the_same(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec())
+    for cell, loss in ((ONE, 1.0), (TWO, 1.0), (THREE, 1.5)):
+        _with_loss(folder, cell, loss)
+    found = _judge(folder)
+    assert _shown(found) == {"2.0": "identical", "3.0": "drift"}
+    judged = _of(found, *THREE)
+    assert (judged.stage, judged.where, judged.summary) == ("logits", "loss", "values of loss move by up to 0.5")
+    assert "first at the output loss" in found.findings[0].sentence
+
+
+def test_noise_of_the_main_output_hides_no_drift_of_a_further_one(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec())
+    _with_loss(folder, ONE, 1.0, 1.0)
+    _with_loss(folder, TWO, 1.0 + 2.0**-20, 1.0, logits=moved(-ROUNDED))
+    _with_loss(folder, THREE, 1.5, 1.5, logits=moved(-ROUNDED))
+    found = _judge(folder)
+    assert _shown(found) == {"2.0": "noise", "3.0": "drift"}
+    assert [_of(found, *cell).where for cell in (TWO, THREE)] == ["logits", "loss"]
+
+
+def test_an_output_that_only_one_side_returns_is_a_note(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, small_spec()).capture(*ONE).capture(*TWO, output="scores")
+    _with_loss(folder, THREE, 1.0)
+    found = _judge(folder)
+    assert _shown(found) == {"2.0": "identical", "3.0": "identical"}
+    assert _of(found, *TWO).notes == ("the main output is called scores, the baseline's logits",)
+    assert _of(found, *THREE).notes == ("outputs returned here alone: loss",)

@@ -113,3 +113,17 @@ def test_distances_do_not_depend_on_a_shift(golden: Verdicts, judged: Judgement)
     table = distances.distances(names_of(golden), [judged])
     assert {"centred L2", "log-softmax", "relative L2", "cosine"} <= {*table.columns}
     assert not {"KL max / mean", "flips"} & {*table.columns}
+
+
+def test_an_output_that_is_no_logits_is_named_and_has_no_predictions(judged: Judgement, golden: Verdicts) -> None:
+    assert judged.comparison
+    outputs = replace(_outputs(judged), logits=None, perplexity=None)
+    changed = replace(judged, comparison=replace(judged.comparison, output="pooler_output", outputs=outputs))
+    names = names_of(golden)
+    table = distances.distances(names, [changed])
+    assert _cell(table, "output") == "pooler_output"
+    assert "centred L2" not in table.columns
+    assert "largest difference" in table.columns
+    assert distances.effects(names, [changed]).empty == (changed.job.case.generate == 0)
+    assert distances.flips(names, [changed])[0].empty
+    assert "output" not in distances.distances(names, [judged]).columns

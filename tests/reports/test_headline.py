@@ -176,7 +176,7 @@ def test_the_same_state_is_only_claimed_where_it_is_the_same(golden: Verdicts, c
     assert drift.first.comparison
     state = StateChange(kind="parameters", change=change, baseline=None, candidate=None)
     judged = replace(drift.first, comparison=replace(drift.first.comparison, state=(state,)))
-    assert detail(replace(drift, stage="logits", judgements=(judged,))) == said
+    assert detail(replace(drift, stage="logits", where="logits", judgements=(judged,))) == said
 
 
 def test_a_crash_at_an_unknown_stage(copy: Copy) -> None:

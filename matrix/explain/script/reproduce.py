@@ -21,6 +21,7 @@ from matrix.explain.script.reproducer import Stage, Subject
 from matrix.explain.script.shrink import Shrunk
 from matrix.explain.setting import Setting, sides
 from matrix.explain.sources import code
+from matrix.outputs import kept
 from matrix.plan import Job
 from matrix.sources import Source
 
@@ -146,7 +147,25 @@ def _subject(setting: Setting, job: Job, stage: Stage, source: Source) -> Subjec
         variant=job.variant,
         poisoned=_poisoned(setting),
         gguf=source.file is not None,
+        output=_named(setting),
+        masked=_masked(setting),
     )
+
+
+def _named(setting: Setting) -> str | None:
+    """The output that differs, where it is not the first that the model returns."""
+    good = setting.judged.baseline.captured
+    before = good.output if good and "loss" in good.further else None
+    return setting.output or before
+
+
+def _masked(setting: Setting) -> bool:
+    """Whether the attention mask says which rows of the output count."""
+    good = setting.judged.baseline.captured
+    if good is None:
+        return False
+    name = setting.output or good.output
+    return kept(good, tuple(good.outputs[good.stored(name)]["shape"]), name) is not None
 
 
 def shown_case(case: Case, text: tuple[str, ...], stage: Stage) -> Case:
@@ -169,8 +188,18 @@ def _poisoned(setting: Setting) -> bool:
 def _inputs(job: Job, stage: Stage) -> dict[str, Any]:
     if stage == "load":
         return {}
-    lists = {"input_ids": job.case.input_ids, "attention_mask": job.case.attention_mask}
-    return {name: rows for name, rows in {**lists, **job.case.inputs}.items() if rows}
+    lists = {"input_ids": job.case.input_ids, "attention_mask": job.case.attention_mask, **job.case.inputs}
+    labels = {"labels": _labels(lists)} if job.case.loss and stage != "generation" else {}
+    return {name: rows for name, rows in {**lists, **labels}.items() if rows}
+
+
+def _labels(lists: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """The ids as labels, those under the mask as -100, which no loss counts; the decoder's where there are such."""
+    decoder = "decoder_" if "decoder_input_ids" in lists else ""
+    ids, mask = lists[f"{decoder}input_ids"], lists.get(f"{decoder}attention_mask")
+    kept_rows = mask or tuple((1,) * len(row) for row in ids)
+    pairs = zip(ids, kept_rows, strict=True)
+    return tuple(tuple(one if keep else -100 for one, keep in zip(*pair, strict=True)) for pair in pairs)
 
 
 def _error(setting: Setting) -> str | None:

@@ -56,6 +56,8 @@ class Subject:
         variant: Dtype, attention and device.
         poisoned: Whether new memory is filled with NaN, so that memory that the load never wrote shows.
         gguf: Whether the checkpoint is a GGUF file.
+        output: The output that is looked at, by name; the first one when None.
+        masked: Whether an attention mask says which rows of it count.
     """
 
     axis: str
@@ -68,6 +70,8 @@ class Subject:
     variant: Variant
     poisoned: bool = False
     gguf: bool = False
+    output: str | None = None
+    masked: bool = True
 
 
 def script(subject: Subject, inputs: Mapping[str, Any], seed: Seed | None, note: str) -> str:
@@ -106,7 +110,7 @@ def _flags(subject: Subject, inputs: Mapping[str, Any], *, seeded: bool) -> set[
         "model": model,
         "torch": model,
         "ran": ran,
-        "masked": "attention_mask" in inputs,
+        "masked": "attention_mask" in inputs and subject.masked,
         "dtype": subject.variant.dtype != "default" and model,
         "poisoned": subject.poisoned,
         "gguf": subject.gguf,
@@ -141,6 +145,8 @@ def _words(subject: Subject, inputs: Mapping[str, Any], seed: Seed | None, note:
         "load": _load_arguments(subject),
         "device": "" if subject.variant.device == "cpu" else f'.to("{subject.variant.device}")',
         "tensors": _tensors(subject, inputs),
+        "arguments": _forward_arguments(subject),
+        "output": _output(subject),
         "generate": str(subject.case.generate),
         "and_torch": "" if subject.stage == "tokens" else ", torch {torch.__version__}",
         "options": "[]" if seed else '["--checkpoint", asked.checkpoint]',
@@ -179,6 +185,19 @@ def _load_arguments(subject: Subject) -> str:
     spelled += ["**dtype"] if subject.variant.dtype != "default" and not tokens else []
     line = ", ".join(spelled)
     return line if len(line) < _WIDTH - 64 else "\n        " + ",\n        ".join(spelled) + ",\n    "
+
+
+def _forward_arguments(subject: Subject) -> str:
+    """What else a forward is given, as the end of a call."""
+    cache = {} if subject.variant.cache == "default" else {"use_cache": subject.variant.cache == "on"}
+    return "".join(f", {name}={_inline(value)}" for name, value in {**subject.case.forward, **cache}.items())
+
+
+def _output(subject: Subject) -> str:
+    """How an output is taken from what a forward gives; a loss would come before the first one."""
+    if subject.output is None:
+        return "[0]"
+    return re.sub(r"\.(\d+)$", r"[\1]", f".{subject.output}")
 
 
 def _tensors(subject: Subject, inputs: Mapping[str, Any]) -> str:

@@ -97,6 +97,28 @@ def test_rows_of_padding_are_left_out() -> None:
     assert "inputs['attention_mask'].bool()" in _functions(_script({**INPUTS, "attention_mask": [[0, 1]]}))["look"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "call"),
+    [
+        ({}, "model(**inputs)[0]"),
+        ({"output": "pooler_output"}, "model(**inputs).pooler_output"),
+        ({"output": "feature_maps.1"}, "model(**inputs).feature_maps[1]"),
+        ({"variant": Variant(cache="off")}, "model(**inputs, use_cache=False)[0]"),
+        (
+            {"case": dataclasses.replace(CASE, forward={"interpolate_pos_encoding": True})},
+            "model(**inputs, interpolate_pos_encoding=True)[0]",
+        ),
+    ],
+)
+def test_the_forward_is_called_and_read_as_the_case_says(changes: dict[str, Any], call: str) -> None:
+    assert call in _functions(_script(**changes))["look"]
+
+
+def test_rows_are_left_out_only_where_the_mask_speaks_of_the_output() -> None:
+    inputs = {**INPUTS, "attention_mask": [[0, 1]]}
+    assert "attention_mask" not in _functions(_script(inputs, masked=False))["look"]
+
+
 def test_the_parent_needs_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "repro.py"
     path.write_text(_script(axis="tokenizers"), encoding="utf-8")
