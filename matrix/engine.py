@@ -77,8 +77,7 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
             next_step="give at least two values of one axis, oldest first, or compare variants with --within",
         )
     work = with_locks(work, work.plan.cells)
-    keys = {cell.id: [task.key for task in work.tasks(cell, work.plan.loads)] for cell in work.plan.cells}
-    if not options.fresh and (same := runs.unchanged(state.runs, work.spec, keys, options.run_id)):
+    if not options.fresh and (same := runs.unchanged(state.runs, work.spec, keys(work), options.run_id)):
         return same
     run = runs.finished(runs.new(state.runs, work.spec, "matrix", arguments, options.run_id), None)
     run.write()
@@ -87,9 +86,18 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
         )
+    return settled(run, work, outcomes)
+
+
+def keys(work: Work) -> dict[str, list[str]]:
+    """Cell id → the keys of everything that it loads."""
+    return {cell.id: [task.key for task in work.tasks(cell, work.plan.loads(cell))] for cell in work.plan.cells}
+
+
+def settled(run: Run, work: Work, outcomes: Iterable[Outcome]) -> Run:
+    """Write down whether a run whose captures are taken would say the same the next time."""
     seen = (done.status in {"captured", "probe_failed"} and not done.transient for done in outcomes)
-    settled = not _failures(work) and all(seen)
-    run = runs.finished(run, keys if settled else None)
+    run = runs.finished(run, keys(work) if not _failures(work) and all(seen) else None)
     run.write()
     return run
 
@@ -116,9 +124,9 @@ def complete(run: Run, work: Work, cells: Sequence[Cell], jobs: Sequence[Job] | 
         run: Where the captures are shown.
         work: With these cells' and the baseline's locks.
         cells: The cells to capture.
-        jobs: What each cell loads; every job and repeat of the plan when None.
+        jobs: What each cell loads; every job and repeat that the plan has for it when None.
     """
-    outcomes = capture(run, work, dict.fromkeys(cells, jobs or work.plan.loads))
+    outcomes = capture(run, work, {cell: jobs or work.plan.loads(cell) for cell in cells})
     outcomes += capture(run, work, _same_ids(run, work, cells), again=True)
     return outcomes + capture(run, work, _evidence(run, cells), again=True)
 

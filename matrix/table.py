@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 from matrix.errors import SpecError
@@ -65,8 +66,9 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+@functools.cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(typing.cast("type", kind))
 
 
 def _default(field: dataclasses.Field[Any]) -> object:

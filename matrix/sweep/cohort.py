@@ -1,0 +1,114 @@
+"""Cohorts: which release writes the checkpoints of which architectures, and which cells they are compared in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from matrix.cell import Cell
+from matrix.plan import plan
+from matrix.spec import Spec
+from matrix.sweep.heads import HEADS
+from matrix.sweep.roster import Roster
+
+AXIS = "transformers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """One model type under one head."""
+
+    type: str
+    head: str
+
+    @property
+    def name(self) -> str:
+        """Such as `llama.causal-lm`; the beginning of its cases' names."""
+        return f"{self.type}.{self.head}"
+
+    @property
+    def auto_class(self) -> str:
+        """The Auto class that loads it."""
+        return HEADS[self.head].auto_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """The architectures that one release writes.
+
+    Attributes:
+        author: The release.
+        spec: The cells that are compared: those of the author and of every newer release. Its cases are a stand-in.
+        architectures: Types in the roster's order, head by head.
+        removed: Architecture → the cells whose release no longer knows it.
+    """
+
+    author: str
+    spec: Spec
+    architectures: tuple[Architecture, ...]
+    removed: Mapping[Architecture, tuple[Cell, ...]]
+
+    @property
+    def name(self) -> str:
+        """The cohort's folder in a sweep."""
+        return f"from-{self.author}"
+
+    @property
+    def cell(self) -> Cell:
+        """The author's cell: every other axis has the baseline's value."""
+        laid = plan(self.spec)
+        return next(cell for cell in laid.cells if dict(cell.axes) == {**laid.baseline.axes, AXIS: self.author})
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are two cells to compare at all."""
+        return len(plan(self.spec).cells) > 1
+
+
+def cohorts(
+    spec: Spec, rosters: Mapping[Cell, Roster], wanted: Sequence[Architecture], authors: Sequence[str] = ()
+) -> tuple[Cohort, ...]:
+    """Give every architecture to the oldest release that knows it and may write it.
+
+    Args:
+        spec: The sweep's axes and baseline.
+        rosters: Cell → what its release knows, for every cell that could say so.
+        wanted: What is swept.
+        authors: The releases that may write; every one when empty.
+
+    Returns:
+        Oldest author first; what no such release knows belongs to none.
+    """
+    baseline = plan(spec).baseline
+    known = {cell.axes[AXIS]: roster for cell, roster in rosters.items() if _beside(cell, baseline)}
+    chosen: dict[str, list[Architecture]] = {}
+    for architecture in wanted:
+        for release in spec.axes[AXIS].values:
+            may = release in known and (not authors or release in authors)
+            if may and architecture.type in known[release].types(architecture.auto_class):
+                chosen.setdefault(release, []).append(architecture)
+                break
+    ordered = (release for release in spec.axes[AXIS].values if release in chosen)
+    return tuple(_cohort(spec, rosters, release, tuple(chosen[release])) for release in ordered)
+
+
+def _cohort(spec: Spec, rosters: Mapping[Cell, Roster], author: str, found: tuple[Architecture, ...]) -> Cohort:
+    values = spec.axes[AXIS].values
+    later = values[values.index(author) :]
+    usual = plan(spec).baseline.axes
+    baseline = {**usual, AXIS: usual[AXIS] if usual[AXIS] in later else author}
+    axes = {**spec.axes, AXIS: replace(spec.axes[AXIS], values=later)}
+    narrowed = replace(spec, axes=axes, baseline=baseline)
+    cells = plan(narrowed).cells
+    removed = {one: gone for one in found if (gone := tuple(_without(one, cells, rosters)))}
+    return Cohort(author=author, spec=narrowed, architectures=found, removed=removed)
+
+
+def _without(one: Architecture, cells: Iterable[Cell], rosters: Mapping[Cell, Roster]) -> Iterable[Cell]:
+    """The cells whose release was asked and does not know an architecture."""
+    return (cell for cell in cells if cell in rosters and one.type not in rosters[cell].types(one.auto_class))
+
+
+def _beside(cell: Cell, baseline: Cell) -> bool:
+    """Whether a cell differs from the baseline along no other axis."""
+    return {**cell.axes, AXIS: ""} == {**baseline.axes, AXIS: ""}
