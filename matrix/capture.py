@@ -150,6 +150,27 @@ def complete(folder: Path) -> tuple[Capture, dict[str, Any]] | None:
     return (_capture(folder, content), content) if content and content["status"] == "captured" else None
 
 
+def facts(folder: Path) -> dict[str, Any] | None:
+    """What a response holds that did not fail, for a probe whose facts are no model's; None when there is none.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    content = _content(folder)
+    return content if content and content["status"] == "captured" else None
+
+
+def failure(folder: Path) -> Failure | None:
+    """Why a probe failed, whatever its facts are; None where it did not, or left nothing.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    content = _content(folder)
+    error = content.get("error") if content else None
+    return _failure(content["failed_stage"], error) if content and error else None
+
+
 def _content(folder: Path) -> dict[str, Any] | None:
     path = folder / "response.json"
     return read_json(path, schema=request.SCHEMA) if path.exists() else None

@@ -12,7 +12,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from matrix.errors import SpecError
@@ -67,8 +67,8 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
 
 
 @functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(typing.cast("type", kind))
+def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - dataclass types have no common base
+    return typing.get_type_hints(kind)
 
 
 def _default(field: dataclasses.Field[Any]) -> object:

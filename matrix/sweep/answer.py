@@ -73,7 +73,7 @@ class Difference:
         max_abs: The largest difference of the outputs; None where none were compared.
         l2_rel: ‖baseline - candidate‖ / ‖baseline‖, nine digits; None likewise.
         shown: Everything that is not quiet there.
-        compared: How many combinations of input, kernel and dtype were compared there.
+        quiet: Everything that was compared there and is.
         axis: The axis along which it starts.
         good: The last good value of that axis.
         bad: The first bad one.
@@ -91,7 +91,7 @@ class Difference:
     max_abs: float | None
     l2_rel: float | None
     shown: tuple[Shown, ...]
-    compared: int
+    quiet: tuple[Shown, ...]
     axis: str
     good: str
     bad: str

@@ -71,10 +71,9 @@ def read(folder: Path) -> Authored | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    found = capture.complete(folder)
-    if found is None:
+    facts = capture.facts(folder)
+    if facts is None:
         return None
-    facts = found[1]
     return Authored(
         model_class=facts["model_class"],
         elements=int(facts["elements"]),

@@ -63,7 +63,7 @@ def rosters(run: Run, work: Work) -> dict[Cell, Roster]:
     (stand_in,) = work.spec.case
     ask = {"auto_classes": [head.auto_class for head in HEADS.values()]}
     job = Job(case=replace(stand_in, timeout=ROSTER_TIMEOUT), variant=Variant(), take="roster", ask=ask)
-    outcomes = engine.capture(run, work, {cell: (job,) for cell in work.plan.cells}, again=True)
+    outcomes = engine.capture(run, work, dict.fromkeys(work.plan.cells, (job,)), again=True)
     read = {cell: roster.read(run.cell(cell.id) / job.id) for cell in work.plan.cells}
     found = {cell: known for cell, known in read.items() if known}
     if not found:
@@ -130,9 +130,8 @@ def _job(one: Architecture) -> Job:
 
 
 def _unbuilt(folder: Path, done: Outcome | None) -> Unbuilt:
-    seen = capture.read(folder)
-    if seen and seen.failure:
-        return Unbuilt(step=seen.failure.stage, reason=wording.failure(seen.failure))
+    if failure := capture.failure(folder):
+        return Unbuilt(step=failure.stage, reason=wording.failure(failure))
     if done is None:
         return Unbuilt(step="start", reason="it was never begun")
     return Unbuilt(step=done.stage or "start", reason=f"{done.status}: {done.reason or 'no reason was left'}")

@@ -30,10 +30,10 @@ def read(folder: Path) -> Roster | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
-    found = capture.complete(folder)
-    if found is None:
+    facts = capture.facts(folder)
+    if facts is None:
         return None
-    listed = found[1]["architectures"]
+    listed = facts["architectures"]
     return Roster(
         architectures={
             auto_class: {name: tuple(classes) for name, classes in types.items()}

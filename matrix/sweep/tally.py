@@ -52,7 +52,7 @@ def difference(judgements: Sequence[Judgement], verdicts: Verdicts) -> Differenc
         max_abs=max_abs,
         l2_rel=l2_rel,
         shown=tuple(_shown(judged) for judged in shown),
-        compared=len(here),
+        quiet=tuple(_shown(judged) for judged in here if judged.verdict in QUIET),
         axis=axis,
         good=good,
         bad=bad,
