@@ -33,7 +33,7 @@ def read(kind: type[T], table: object, where: str) -> T:
     """
     if not isinstance(table, Mapping):
         raise SpecError(f"{where} is not a table", given=repr(table), allowed="a table of keys and values")
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Any", kind))
     for key in table:
         if key not in hints:
             raise _unknown(str(key), where, hints)

@@ -111,7 +111,7 @@ def _lines(answer: Answer) -> Iterator[str]:
             place = ", ".join(filter(None, (difference.stage, difference.where)))
             head = f"{found.name}: {difference.verdict} in {cells[difference.cell]}"
             line = "; ".join(filter(None, (head, place, sweep_words.shows(difference))))
-            yield one_line(line, limit=WIDTH - 4)
+            yield _filled(line, indent="  ")
     if len(loud) > _MOST:
         yield f"and {len(loud) - _MOST} more"
 
@@ -129,8 +129,9 @@ def _next(answer: Answer) -> Iterator[str]:
             return
 
 
-def _filled(line: str) -> str:
-    return textwrap.fill(one_line(plain(line), limit=2000), WIDTH, break_long_words=False, break_on_hyphens=False)
+def _filled(line: str, indent: str = "") -> str:
+    words = one_line(plain(line), limit=2000)
+    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

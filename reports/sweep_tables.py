@@ -24,7 +24,7 @@ def counts(answer: Answer) -> pd.DataFrame:
             own = [found for found in answer.architectures if found.head == head and cell in found.seen]
             number = Counter(found.seen[cell] for found in own)
             if number:
-                said = {verdict: str(number[verdict] or "") for verdict in _COUNTED}
+                said: dict[str, str] = {verdict: str(number[verdict] or "") for verdict in _COUNTED}
                 rows.append({"head": head, "cell": name, "compared": str(number.total() - number["removed"]), **said})
     return without_empty(frame(rows))
 

@@ -34,7 +34,7 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """The architectures that one release writes.
+    """The architectures that one release writes, and that are compared with one cell.
 
     Attributes:
         author: The release.
@@ -51,7 +51,7 @@ class Cohort:
     @property
     def name(self) -> str:
         """The cohort's folder in a sweep."""
-        return f"from-{self.author}"
+        return f"from-{self.author}-against-{self.spec.baseline[AXIS]}"
 
     @property
     def cell(self) -> Cell:
@@ -79,26 +79,34 @@ def cohorts(
     Returns:
         Oldest author first; what no such release knows belongs to none.
     """
-    baseline = plan(spec).baseline
+    baseline, releases = plan(spec).baseline, spec.axes[AXIS].values
     known = {cell.axes[AXIS]: roster for cell, roster in rosters.items() if _beside(cell, baseline)}
-    chosen: dict[str, list[Architecture]] = {}
-    for architecture in wanted:
-        for release in spec.axes[AXIS].values:
-            may = release in known and (not authors or release in authors)
-            if may and architecture.type in known[release].types(architecture.auto_class):
-                chosen.setdefault(release, []).append(architecture)
-                break
-    ordered = (release for release in spec.axes[AXIS].values if release in chosen)
-    return tuple(_cohort(spec, rosters, release, tuple(chosen[release])) for release in ordered)
+    may = [release for release in releases if release in known and (not authors or release in authors)]
+    chosen: dict[tuple[str, str], list[Architecture]] = {}
+    for one in wanted:
+        author = next((release for release in may if one.type in known[release].types(one.auto_class)), None)
+        if author:
+            against = _against(one, author, releases, baseline, rosters)
+            chosen.setdefault((author, against), []).append(one)
+    ordered = sorted(chosen, key=lambda pair: [releases.index(release) for release in pair])
+    return tuple(_cohort(spec, rosters, *pair, tuple(chosen[pair])) for pair in ordered)
 
 
-def _cohort(spec: Spec, rosters: Mapping[Cell, Roster], author: str, found: tuple[Architecture, ...]) -> Cohort:
+def _against(
+    one: Architecture, author: str, releases: Sequence[str], baseline: Cell, rosters: Mapping[Cell, Roster]
+) -> str:
+    """The release that counts as right: the baseline's, or the author where that one is older or lacks the type."""
+    usual = baseline.axes[AXIS]
+    older, lacks = releases.index(usual) < releases.index(author), [*_without(one, (baseline,), rosters)]
+    return author if older or lacks else usual
+
+
+def _cohort(
+    spec: Spec, rosters: Mapping[Cell, Roster], author: str, against: str, found: tuple[Architecture, ...]
+) -> Cohort:
     values = spec.axes[AXIS].values
-    later = values[values.index(author) :]
-    usual = plan(spec).baseline.axes
-    baseline = {**usual, AXIS: usual[AXIS] if usual[AXIS] in later else author}
-    axes = {**spec.axes, AXIS: replace(spec.axes[AXIS], values=later)}
-    narrowed = replace(spec, axes=axes, baseline=baseline)
+    axes = {**spec.axes, AXIS: replace(spec.axes[AXIS], values=values[values.index(author) :])}
+    narrowed = replace(spec, axes=axes, baseline={**plan(spec).baseline.axes, AXIS: against})
     cells = plan(narrowed).cells
     removed = {one: gone for one in found if (gone := tuple(_without(one, cells, rosters)))}
     return Cohort(author=author, spec=narrowed, architectures=found, removed=removed)
