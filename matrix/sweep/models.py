@@ -60,9 +60,7 @@ def rosters(run: Run, work: Work) -> dict[Cell, Roster]:
     Raises:
         NoCaptureError: When none does.
     """
-    (stand_in,) = work.spec.case
-    ask = {"auto_classes": [head.auto_class for head in HEADS.values()]}
-    job = Job(case=replace(stand_in, timeout=ROSTER_TIMEOUT), variant=Variant(), take="roster", ask=ask)
+    job = roster_job(work.spec)
     outcomes = engine.capture(run, work, dict.fromkeys(work.plan.cells, (job,)), again=True)
     read = {cell: roster.read(run.cell(cell.id) / job.id) for cell in work.plan.cells}
     found = {cell: known for cell, known in read.items() if known}
@@ -103,7 +101,7 @@ def wanted(asked: Asked, known: Iterable[Roster]) -> tuple[Architecture, ...]:
 
 def made(run: Run, work: Work, cohorts: Sequence[Cohort]) -> Made:
     """Ask every author for its architectures; one that cannot be built is a reason, never an error."""
-    jobs = {one: _job(one) for cohort in cohorts for one in cohort.architectures}
+    jobs = {one: author_job(one) for cohort in cohorts for one in cohort.architectures}
     nothing = next(iter(work.sources.values()))
     asking = replace(work, sources={job.case.name: nothing for job in jobs.values()})
     engine.capture(
@@ -123,7 +121,15 @@ def made(run: Run, work: Work, cohorts: Sequence[Cohort]) -> Made:
     return Made(checkpoints=checkpoints, unbuilt=unbuilt)
 
 
-def _job(one: Architecture) -> Job:
+def roster_job(spec: Spec) -> Job:
+    """What every cell is asked first."""
+    (stand_in,) = spec.case
+    ask = {"auto_classes": [head.auto_class for head in HEADS.values()]}
+    return Job(case=replace(stand_in, timeout=ROSTER_TIMEOUT), variant=Variant(), take="roster", ask=ask)
+
+
+def author_job(one: Architecture) -> Job:
+    """What an author is asked for each of its architectures."""
     case = Case(name=one.name, checkpoint=".", auto_class=one.auto_class, input_ids=((1,),), timeout=TIMEOUT)
     ask = {"model_type": one.type, "auto_class": one.auto_class}
     return Job(case=case, variant=Variant(), take="author", ask=ask)
