@@ -68,3 +68,11 @@ def test_a_case_says_for_itself_what_is_compared_and_against_which_value() -> No
 
 def test_an_option_with_one_value_has_nothing_to_be_compared_with() -> None:
     assert _within(within=["dtype", "attention", "device", "threads"]) == []
+
+
+def test_what_a_cell_leaves_out_is_compared_with_nothing() -> None:
+    gone = {"cells": {"transformers": "2.0"}, "cases": ["tiny"], "reason": "gone"}
+    spec = small_spec(exclude=[gone], variants=VARIANTS, within=["dtype"])
+    found = list(pairs.pairs(spec, plan.plan(spec)))
+    assert {pair.cell.axes["transformers"] for pair in found if pair.within is None} == {"3.0"}
+    assert {pair.cell.axes["transformers"] for pair in found if pair.within} == {"1.0", "3.0"}

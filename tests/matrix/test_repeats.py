@@ -171,3 +171,13 @@ def test_what_the_second_process_sees_comes_before_the_closer_look(tmp_path: Pat
     seen, again = captured(tmp_path / "a", buffers=[tensor("inv_freq")]), captured(tmp_path / "b", **BUFFERS)
     repeat = Repeat(first=seen, second=again)
     assert _place(disagreement(seen, repeat, looked(tmp_path / "c", logits=moved(1)))) == ("buffers", "inv_freq")
+
+
+def test_a_second_load_with_another_input_speaks_for_the_tensors_alone(tmp_path: Path) -> None:
+    seen = captured(tmp_path / "seen")
+    other = captured(tmp_path / "other", **TOKENS, logits=moved(1.0))
+    again = captured(tmp_path / "again", **TOKENS, logits=moved(2.0))
+    assert disagreement(seen, Repeat(first=other, second=again, own=False)) is None
+    changed = captured(tmp_path / "changed", **TOKENS, **PARAMETERS)
+    found = disagreement(seen, Repeat(first=other, second=changed, own=False))
+    assert _place(found) == ("parameters", "model.weight")
