@@ -35,8 +35,11 @@ def capture(job, record):
         record.facts["attention"] = kernels(made, ask["auto_class"], os.path.join(record.folder, "checkpoint"))
         other = untied(made, ask["auto_class"])
         if other:
-            record.facts["checkpoints"].append(saved(other, ask["auto_class"], record.folder, "untied"))
             record.facts["checkpoints"][0]["tied"] = True
+            try:
+                record.facts["checkpoints"].append(saved(other, ask["auto_class"], record.folder, "untied"))
+            except RuntimeError as error:  # the release's own fault is no reason to do without the tied one
+                made["refused"]["untied"] = feed.said(error)
     with record.step("inert"):
         record.facts.update(inert.unseen(made["model"], made["inputs"]))
     record.facts.update(
@@ -72,7 +75,7 @@ def first_that_works(model_type, auto_class, record):
 def attempt(model_type, auto_class, plan, record):
     """A filled model of one plan, with the inputs that it accepts."""
     with record.step("config"):
-        config, shrunk = config_of(model_type, plan)
+        config, shrunk = config_of(model_type, auto_class, plan)
     with record.step("model"):
         model = filled(config, auto_class)
     with record.step("inputs"):
@@ -80,20 +83,26 @@ def attempt(model_type, auto_class, plan, record):
     return {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
 
 
-def config_of(model_type, plan):
+def config_of(model_type, auto_class, plan):
     """A small config of a type's own class, and what was changed in it."""
-    kind = transformers.CONFIG_MAPPING[model_type]
-    taken = {}
+    kind, table = transformers.CONFIG_MAPPING[model_type], special.OVERRIDES
     if model_type in special.PARTS:
-        shrunk = {
-            name: {**tiny.small_config(default, plan, special.OVERRIDES, taken), "model_type": part}
-            for name, part in special.PARTS[model_type].items()
-            for default in [transformers.CONFIG_MAPPING[part]()]
-        }
-        shrunk = tiny.merged(shrunk, special.OVERRIDES.get(model_type, {}))
+        parts, taken = special.PARTS[model_type], {}
+        shrunk = {name: small_part(part, plan, taken) for name, part in parts.items()}
+        shrunk = tiny.merged(shrunk, table.get(model_type, {}))
     else:
-        shrunk = tiny.small_config(kind(), plan, special.OVERRIDES, taken)
+        shrunk = tiny.small_config(kind(**special.NEEDED.get(model_type, {})), plan, table)
+    part = special.FLAT.get(model_type) if auto_class == "AutoModelForCausalLM" else None
+    if part:
+        whole = getattr(kind(**unshared(shrunk)), part).to_dict()
+        shrunk = {**{name: value for name, value in whole.items() if name != "model_type"}, **shrunk}
     return kind(**unshared(shrunk)), shrunk
+
+
+def small_part(name, plan, taken):
+    """Overrides of a part that has no default, from the class of its config."""
+    default = getattr(transformers, name)()
+    return {"model_type": default.model_type, **tiny.small_config(default, plan, special.OVERRIDES, taken)}
 
 
 def unshared(nested):
@@ -109,20 +118,27 @@ def filled(config, auto_class):
     """
     try:
         with torch.device("meta"):
-            size = elements(getattr(transformers, auto_class).from_config(copy.deepcopy(config)))
+            size = elements(made_of(config, auto_class))
     except Exception:  # noqa: BLE001 - code that computes while it builds needs memory, or fails again below
         size = 0
     if size > LARGEST:
         raise ValueError(f"still too large with small sizes: {size:,} elements, at most {LARGEST:,}")
     model, twin = (built(config, auto_class, seed) for seed in (0, 1))
     fill.fill(model, twin)
-    return model
+    return model.train().eval()  # some keep what they compute of weights when evaluation begins
 
 
 def built(config, auto_class, seed):
     """One model as the release initialises it from a seed."""
     torch.manual_seed(seed)
-    return getattr(transformers, auto_class).from_config(copy.deepcopy(config)).float().eval()
+    return made_of(config, auto_class).float().eval()
+
+
+def made_of(config, auto_class):
+    """The model of a config, through the auto class."""
+    config, auto = copy.deepcopy(config), getattr(transformers, auto_class)
+    config.architectures = config.architectures or []  # one release iterates over it where a type has two classes
+    return auto.from_config(config)
 
 
 def elements(model):
@@ -155,21 +171,39 @@ def untied_overrides(config, shrunk):
 def saved(made, auto_class, parent, name):
     """Save a model and load it again: it must be the same model, bit for bit.
 
+    Returns:
+        The folder, whether its head is tied (None without a head), and as `repaired` what the release's own checkpoint
+        lacked, if it could only be loaded with that.
+
     Raises:
         RuntimeError: When the release's own load makes another model of it.
     """
     folder, model = os.path.join(parent, name), made["model"]
     model.save_pretrained(folder)
+    if model.config.model_type not in transformers.CONFIG_MAPPING:
+        made["config"].save_pretrained(folder)  # the config of a part, which no auto class knows
     pack.align(folder)
+    wrong, repaired = unfaithful(made, auto_class, folder), None
+    if wrong:
+        repaired, left_out = wrong, pack.with_all(folder, model)
+        wrong = unfaithful(made, auto_class, folder) if left_out else wrong
+        repaired = f"without {', '.join(left_out)}, which the release shares with another name and leaves out: {repaired}"
+    if wrong:
+        raise RuntimeError(f"the release's own checkpoint, loaded again: {wrong}")
+    heads = getattr(model, "get_output_embeddings", lambda: None)()
+    return {"folder": name, "tied": None if heads is None else False, **({"repaired": repaired} if repaired else {})}
+
+
+def unfaithful(made, auto_class, folder):
+    """What a load makes other than the model that was saved, in words; None when it is the same, bit for bit."""
     again, missing = loaded(folder, auto_class)
     if missing:
-        raise RuntimeError("the release does not find in its own checkpoint: " + ", ".join(missing[:5]))
-    if not alike(model, again, made["inputs"]):
+        return f"{len(missing)} weights are missing, such as {', '.join(missing[:3])}"
+    if not alike(made["model"], again, made["inputs"]):
         afresh(again)
-        if not alike(model, again, made["inputs"]):
-            raise RuntimeError(f"loaded again, it says something else: {changed(model, again)}")
-    heads = getattr(model, "get_output_embeddings", lambda: None)()
-    return {"folder": name, "tied": None if heads is None else False}
+        if not alike(made["model"], again, made["inputs"]):
+            return changed(made["model"], again)
+    return None
 
 
 def alike(model, again, inputs):
@@ -188,8 +222,8 @@ def changed(model, again):
     ours, theirs = dict(hf.tensors_of(model)), dict(hf.tensors_of(again))
     names = [name for name in ours if name not in theirs or hf.digest(ours[name]) != hf.digest(theirs[name])]
     if not names:
-        return "no parameter or buffer changed, so the release computes something else after a load"
-    return f"the release itself loads {len(names)} tensors with other values, such as {', '.join(names[:3])}"
+        return "every parameter and buffer is the same, and the outputs are not"
+    return f"{len(names)} tensors have other values, such as {', '.join(names[:3])}"
 
 
 def loaded(folder, auto_class, **options):

@@ -32,9 +32,10 @@ def inputs_of(model, model_type):
     """
     names = inspect.signature(model.forward).parameters
     asked = [name for name, kind in names.items() if kind.default is kind.empty and kind.kind == kind.POSITIONAL_OR_KEYWORD]
-    main = model.main_input_name if model.main_input_name in names else next(iter(names))
-    further = [name for name in names if name in ("decoder_input_ids", "bbox")] + list(special.FED.get(model_type, ()))
-    wanted = list(dict.fromkeys([main, *asked, *further]))
+    main = model.main_input_name
+    main = [name for name in ([main] if isinstance(main, str) else main) if name in names] or list(names)[:1]
+    further = [name for name in names if name in ("input_ids", "decoder_input_ids", "bbox")]
+    wanted = list(dict.fromkeys([*main, *asked, *further, *special.FED.get(model_type, ())]))
     media = [name for name in names if MEDIA.fullmatch(name) and name not in wanted]
     found, refused = [], {}
     if "input_ids" in wanted:
@@ -222,8 +223,9 @@ def digests(outputs):
 
 def trouble(outputs):
     """What is wrong with outputs, in words; None when nothing is."""
-    for name, out in outputs.items():
-        if not torch.isfinite(out).all():
+    for index, (name, out) in enumerate(outputs.items()):
+        # behind the main output, minus infinity may say that something is masked
+        if not torch.isfinite(out).all() and (index == 0 or torch.isnan(out).any()):
             return f"the output {name} holds {int((~torch.isfinite(out)).sum())} numbers of {out.numel()} that are not finite"
     main = next(iter(outputs.values()))
     return "the main output is one number throughout" if main.numel() > 1 and main.min() == main.max() else None

@@ -91,6 +91,8 @@ def buffer(name, tensor, twin):
         return SHIFT * uniform(name, tensor)
     if kind == "running_var":
         return 1 + WOBBLE * uniform(name, tensor)
+    if kind in ("weight", "bias") and tensor.ndim == 1:  # a frozen batch norm's
+        return parameter(name, tensor, twin, None)
     drawn = twin is not None and not torch.equal(tensor, twin)
     codebook = tensor.ndim > 1 and "embed" in kind and not tensor.any()
     return uniform(name, tensor) if drawn or codebook else tensor

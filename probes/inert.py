@@ -1,5 +1,7 @@
 """What a checkpoint cannot show: parameters on which none of its outputs depends."""
 
+import time
+
 import probe_feed as feed
 import probe_hf as hf
 import torch
@@ -9,6 +11,9 @@ FAINT = 1e-7
 
 DEAF = 1e-5
 """How far outputs may move, relative to the largest, when a parameter is set to zero and still counts as unseen."""
+
+PATIENCE = 10
+"""Seconds for trying parameters one by one."""
 
 MOST = 400
 """The most parameters that are tried one by one where there is no gradient."""
@@ -27,8 +32,14 @@ def unseen(model, inputs):
         if len(named) > MOST:
             return {"inert": [], "inert_unknown": f"no backward pass: {type(error).__name__}: {str(error)[:200]}"}
         suspects = list(named)
-    before = [feed.run(model, given) for given in inputs]
-    facts["inert"] = [name for name in suspects if is_deaf(model, inputs, named[name], before)]
+    before, start = [feed.run(model, given) for given in inputs], time.monotonic()
+    facts["inert"] = []
+    for name in suspects:
+        if time.monotonic() - start > PATIENCE:
+            facts["inert_unknown"] = f"{len(suspects)} parameters have no gradient, too many to try each in {PATIENCE} s"
+            break
+        if is_deaf(model, inputs, named[name], before):
+            facts["inert"].append(name)
     return facts
 
 
@@ -41,7 +52,7 @@ def faint(model, inputs, named):
         with torch.enable_grad():
             outputs = hf.outputs_of(model(**feed.arguments(given, model.dtype)))
             weights = {name: hf.given(name, {"shape": list(out.shape)}, out.dtype) for name, out in outputs.items()}
-            sum((out * weights[name]).sum() for name, out in outputs.items()).backward()
+            sum((out * weights[name])[torch.isfinite(out)].sum() for name, out in outputs.items()).backward()
     sizes = {name: 0.0 if tensor.grad is None else tensor.grad.abs().max().item() for name, tensor in named.items()}
     largest = max(sizes.values(), default=0.0)
     for tensor in named.values():
@@ -66,7 +77,12 @@ def same(before, after):
     """Whether two sets of outputs are the same but for rounding."""
     return before.keys() == after.keys() and all(
         before[name].shape == after[name].shape
-        and (before[name] - after[name]).abs().max() <= DEAF * before[name].abs().max()
+        and ((before[name] - after[name]).abs() <= DEAF * size(before[name])).logical_or(before[name] == after[name]).all()
         for name in before
         if before[name].numel()
     )
+
+
+def size(tensor):
+    """The largest finite number of a tensor."""
+    return tensor[torch.isfinite(tensor)].abs().max() if torch.isfinite(tensor).any() else 0.0

@@ -8,6 +8,8 @@ tensors stand in any order (safetensors, "Format": https://huggingface.co/docs/s
 import json
 import os
 
+from safetensors.torch import save_file
+
 ALIGNMENT = 64
 """Bytes to which torch aligns what it allocates on a CPU (c10, `gAlignment`)."""
 
@@ -39,3 +41,19 @@ def aligned(content):
     text = json.dumps(made, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text + b"".join(parts)
+
+
+def with_all(folder, model):
+    """Write a model's tensors under every name that they have: those that were left out until now, sorted."""
+    path = os.path.join(folder, "model.safetensors")
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
+    left_out = sorted(set(tensors) - set(header))
+    if left_out:
+        save_file(tensors, path, metadata=header.get("__metadata__"))
+        align(folder)
+    return left_out

@@ -177,10 +177,20 @@ def small_config(config, plan, table, taken=None):
         (parts if is_config(value) else plain)[name] = value
     made = {**overrides(plain, plan), **special_ids({**plain, **ids_of(config)}, taken)}
     for name, part in parts.items():
-        made[name] = {"model_type": part.model_type, **small_config(part, plan, table, taken)}
-        if not part.model_type:
-            del made[name]["model_type"]
+        kind = {"model_type": part.model_type} if part.model_type else {}
+        made[name] = {**kind, **chosen(part), **small_config(part, plan, table, taken)}
     return merged(made, table.get(config.model_type, {}))
+
+
+def chosen(part):
+    """What a config has set in a part of its own, against the defaults of the part's class."""
+    try:
+        usual = type(part)()
+    except Exception:  # noqa: BLE001 - a class without defaults has everything from the config around it
+        return {}
+    known = parameters(type(part))
+    names = [name for name in (*vars(part), "out_features") if name in known and not is_config(getattr(part, name, None))]
+    return {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
 
 
 def aliases(config):
