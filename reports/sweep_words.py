@@ -55,10 +55,21 @@ def headline(answer: Answer) -> str:
     built = " and ".join(str(sum(one.built for one in found)) for _, found in heads)
     cells = list(labels(answer).values())
     part = f" (part {answer.shard})" if answer.shard else ""
-    lead = f"Of {total}{part}, {built} {'was' if built == '1' else 'were'} built and compared"
+    lead = f"Of {total}{part}, {built} {'was' if built == '1' else 'were'} built and compared{_not_built(answer)}"
     said = list(_outcomes(answer))
     between = f"between {cells[0]} and {cells[-1]}" if len(cells) > 1 else f"in {cells[0]}"
     return f"{lead}. {between.capitalize()}, {listing(said, limit=len(_VERBS))}." if said else f"{lead}."
+
+
+def _not_built(answer: Answer) -> str:
+    """`; 38 could not be built, and 43 are known to no two releases that could be compared`."""
+    failed = sum(found.unbuilt is not None for found in answer.architectures)
+    alone = sum(not found.built and not found.unbuilt for found in answer.architectures)
+    said = [f"{failed} could not be built"] if failed else []
+    said += (
+        [f"{alone} {'is' if alone == 1 else 'are'} known to no two releases that could be compared"] if alone else []
+    )
+    return f"; {' and '.join(said)}" if said else ""
 
 
 def _outcomes(answer: Answer) -> Iterator[str]:

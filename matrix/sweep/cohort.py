@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from matrix.cell import Cell
 from matrix.plan import plan
@@ -65,16 +66,25 @@ class Cohort:
         return len(plan(self.spec).cells) > 1
 
 
+Tried = Mapping[Architecture, tuple[str, ...]]
+"""Architecture → the releases that could not write it."""
+
+
 def cohorts(
-    spec: Spec, rosters: Mapping[Cell, Roster], wanted: Sequence[Architecture], authors: Sequence[str] = ()
+    spec: Spec,
+    rosters: Mapping[Cell, Roster],
+    wanted: Sequence[Architecture],
+    authors: Sequence[str] = (),
+    tried: Tried = MappingProxyType({}),
 ) -> tuple[Cohort, ...]:
-    """Give every architecture to the oldest release that knows it and may write it.
+    """Give every architecture to the oldest release that knows it, may write it and was not seen to fail.
 
     Args:
         spec: The sweep's axes and baseline.
         rosters: Cell → what its release knows, for every cell that could say so.
         wanted: What is swept.
         authors: The releases that may write; every one when empty.
+        tried: Who failed; where everyone has, it is the oldest one's again.
 
     Returns:
         Oldest author first; what no such release knows belongs to none.
@@ -84,8 +94,9 @@ def cohorts(
     may = [release for release in releases if release in known and (not authors or release in authors)]
     chosen: dict[tuple[str, str], list[Architecture]] = {}
     for one in wanted:
-        author = next((release for release in may if one.type in known[release].types(one.auto_class)), None)
-        if author:
+        able = [release for release in may if one.type in known[release].types(one.auto_class)]
+        left = [release for release in able if release not in tried.get(one, ())]
+        for author in (left or able)[:1]:
             against = _against(one, author, releases, baseline, rosters)
             chosen.setdefault((author, against), []).append(one)
     ordered = sorted(chosen, key=lambda pair: [releases.index(release) for release in pair])

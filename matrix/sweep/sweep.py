@@ -47,9 +47,8 @@ def sweep(asked: Asked, arguments: Sequence[str], state: State) -> Path:
         tell("asking every release which architectures it knows …")
         rosters = models.rosters(run, work)
         wanted = models.wanted(asked, rosters.values())
-        groups = cohorts(spec, rosters, wanted, asked.authors)
         tell(f"writing checkpoints of {len(wanted)} architectures …")
-        made = models.made(run, work, [group for group in groups if group.compares])
+        groups, made = _authored(asked, run, work, rosters, wanted)
         compared = [
             Compared(cohort=group, made=made, run=_compare(asked, group, made, run, work, arguments))
             for group in groups
@@ -70,6 +69,26 @@ def _begin(asked: Asked, spec: Spec, arguments: Sequence[str], state: State) -> 
     run = runs.new(state.sweeps, spec, "sweep", arguments, given.run_id)
     run.write()
     return run
+
+
+def _authored(
+    asked: Asked, run: Run, work: Work, rosters: Mapping[Cell, Roster], wanted: Sequence[Architecture]
+) -> tuple[tuple[Cohort, ...], Made]:
+    """Let the oldest releases write; what one cannot build, the next one that knows it is asked for."""
+    tried: dict[Architecture, tuple[str, ...]] = {}
+    while True:
+        groups = cohorts(work.spec, rosters, wanted, asked.authors, tried)
+        made = models.made(run, work, [group for group in groups if group.compares])
+        failed = {
+            one: group.author
+            for group in groups
+            for one in group.architectures
+            # where nothing is left to compare, a later author is no better than the first
+            if (one in made.unbuilt or (one in tried and not group.compares)) and group.author not in tried.get(one, ())
+        }
+        if not failed:
+            return groups, made
+        tried |= {one: (*tried.get(one, ()), author) for one, author in failed.items()}
 
 
 def _compare(asked: Asked, cohort: Cohort, made: Made, parent: Run, base: Work, arguments: Sequence[str]) -> Run | None:

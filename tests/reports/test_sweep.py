@@ -76,7 +76,8 @@ def _write(folder: Path, answer: Answer) -> Path:
 
 def test_the_headline_counts_each_architecture_once() -> None:
     assert sweep_words.headline(ANSWER) == (
-        "Of 6 causal LMs and 1 base model, 4 and 1 were built and compared. Between 4.48.0 and 5.2.0, 2 are identical,"
+        "Of 6 causal LMs and 1 base model, 4 and 1 were built and compared; 1 could not be built and 1 is known to no"
+        " two releases that could be compared. Between 4.48.0 and 5.2.0, 2 are identical,"
         " 1 agrees up to rounding, 1 drifts and 1 was removed."
     )
 

@@ -81,6 +81,15 @@ def test_only_the_authors_that_are_named_write() -> None:
     assert _made("both", authors=("2.0", "3.0"))["both"].author == "2.0"
 
 
+@pytest.mark.parametrize(
+    ("tried", "author"), [((), "1.0"), (("1.0",), "2.0"), (("1.0", "2.0"), "3.0"), (("1.0", "2.0", "3.0"), "1.0")]
+)
+def test_what_one_release_cannot_write_is_the_next_ones(tried: tuple[str, ...], author: str) -> None:
+    (both,) = _wanted("both")
+    (cohort,) = cohorts(SPEC, _rosters(SPEC, KNOWS), [both], (), {both: tried})
+    assert cohort.author == author
+
+
 def test_the_author_writes_under_the_baselines_other_values() -> None:
     axes = {"transformers": {"values": ["1.0", "2.0"]}, "torch": {"values": ["8.0", "9.0"]}}
     spec = small_spec(axes=axes, baseline={"transformers": "2.0", "torch": "9.0"})
