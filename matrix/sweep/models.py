@@ -103,7 +103,7 @@ def made(run: Run, work: Work, cohorts: Sequence[Cohort]) -> Made:
     """Ask every author for its architectures; one that cannot be built is a reason, never an error."""
     jobs = {one: author_job(one) for cohort in cohorts for one in cohort.architectures}
     nothing = next(iter(work.sources.values()))
-    asking = replace(work, sources={job.case.name: nothing for job in jobs.values()})
+    asking = replace(work, sources={**work.sources, **{job.case.name: nothing for job in jobs.values()}})
     engine.capture(
         run, asking, {cohort.cell: [jobs[one] for one in cohort.architectures] for cohort in cohorts}, again=True
     )
