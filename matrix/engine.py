@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from matrix import environment, outcome, request, sessions
 from matrix import options as command_line
@@ -183,10 +184,16 @@ def capture(run: Run, work: Work, jobs: Mapping[Cell, Sequence[Job]], *, again: 
         folder, found = run.cell(cell.id), work.locks[cell.id]
         if isinstance(found, EnvironmentFailure):
             outcome.write_failure(folder, cell, "env_failed", str(found))
-        elif not outcome.ask(folder, cell, found, todo, outcome.read(folder) if again else ()):
+        elif not outcome.ask(folder, cell, found, todo, _before(folder, todo) if again else ()):
             waiting.append(cell)
     sessions.drive(run, waiting, work.options.jobs or default_jobs(work))
     return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
+
+
+def _before(folder: Path, tasks: Sequence[Task]) -> list[Outcome]:
+    """What became of everything else that a cell did in this run."""
+    now = {task.id for task in tasks}
+    return [done for done in outcome.read(folder) if done.id not in now]
 
 
 def default_jobs(work: Work) -> int:

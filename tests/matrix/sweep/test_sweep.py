@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,9 @@ def test_the_same_command_goes_on_in_the_same_folder_and_judges_nothing_again(pr
     file = project.state.sweeps / first.id / "sweep.json"
     written = file.stat().st_mtime_ns
     assert project.run() == first
+    for path in (project.state.sweeps / first.id).glob("cells/*/cell.json"):
+        ids = [job["id"] for job in json.loads(path.read_text(encoding="utf-8"))["jobs"]]
+        assert len(ids) == len(set(ids))
     assert file.stat().st_mtime_ns == written
     assert project.run("both").id != first.id
 
