@@ -92,6 +92,12 @@ def bisect(session: nox.Session) -> None:
 
 
 @nox.session
+def sweep(session: nox.Session) -> None:
+    """Compare every architecture that the releases know, on checkpoints made for it: `nox -s sweep -- [TYPE…]`."""
+    run_python(session, "engine", "-m", "matrix.sweep", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, those with real releases included; arguments go to pytest."""
     run_python(session, "tests", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 from matrix import request
 from matrix.cell import CellStatus
 from matrix.files import read_json
+
+RESPONSE = "response.json"
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -144,6 +147,16 @@ def read(folder: Path) -> Capture | None:
     Raises:
         CaptureError: When it is torn, or written by a newer version.
     """
+    try:
+        stat = (folder / RESPONSE).stat()
+    except OSError:
+        return None
+    return _known(folder, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=64)
+def _known(folder: Path, _stamp: tuple[int, int, int]) -> Capture | None:
+    """A capture that was read lately: its files never change, and a run looks at each from several sides."""
     content = _content(folder)
     return None if content is None else _capture(folder, content)
 
@@ -158,8 +171,29 @@ def complete(folder: Path) -> tuple[Capture, dict[str, Any]] | None:
     return (_capture(folder, content), content) if content and content["status"] == "captured" else None
 
 
+def facts(folder: Path) -> dict[str, Any] | None:
+    """What a response holds that did not fail, for a probe whose facts are no model's; None when there is none.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    content = _content(folder)
+    return content if content and content["status"] == "captured" else None
+
+
+def failure(folder: Path) -> Failure | None:
+    """Why a probe failed, whatever its facts are; None where it did not, or left nothing.
+
+    Raises:
+        CaptureError: When it is torn, or written by a newer version.
+    """
+    content = _content(folder)
+    error = content.get("error") if content else None
+    return _failure(content["failed_stage"], error) if content and error else None
+
+
 def _content(folder: Path) -> dict[str, Any] | None:
-    path = folder / "response.json"
+    path = folder / RESPONSE
     return read_json(path, schema=request.SCHEMA) if path.exists() else None
 
 

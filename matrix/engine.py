@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from matrix import environment, outcome, request, sessions
 from matrix import options as command_line
@@ -77,8 +78,7 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
             next_step="give at least two values of one axis, oldest first, or compare variants with --within",
         )
     work = with_locks(work, work.plan.cells)
-    keys = {cell.id: [task.key for task in work.tasks(cell, work.plan.loads)] for cell in work.plan.cells}
-    if not options.fresh and (same := runs.unchanged(state.runs, work.spec, keys, options.run_id)):
+    if not options.fresh and (same := runs.unchanged(state.runs, work.spec, keys(work), options.run_id)):
         return same
     run = runs.finished(runs.new(state.runs, work.spec, "matrix", arguments, options.run_id), None)
     run.write()
@@ -87,9 +87,18 @@ def matrix(options: Options, arguments: Sequence[str], state: State) -> Run:
         raise NoCaptureError(
             "no cell gave a usable capture", given=_reasons(outcomes, work), next_step=f"see {run.folder}"
         )
+    return settled(run, work, outcomes)
+
+
+def keys(work: Work) -> dict[str, list[str]]:
+    """Cell id → the keys of everything that it loads."""
+    return {cell.id: [task.key for task in work.tasks(cell, work.plan.loads(cell))] for cell in work.plan.cells}
+
+
+def settled(run: Run, work: Work, outcomes: Iterable[Outcome]) -> Run:
+    """Write down whether a run whose captures are taken would say the same the next time."""
     seen = (done.status in {"captured", "probe_failed"} and not done.transient for done in outcomes)
-    settled = not _failures(work) and all(seen)
-    run = runs.finished(run, keys if settled else None)
+    run = runs.finished(run, keys(work) if not _failures(work) and all(seen) else None)
     run.write()
     return run
 
@@ -116,9 +125,9 @@ def complete(run: Run, work: Work, cells: Sequence[Cell], jobs: Sequence[Job] | 
         run: Where the captures are shown.
         work: With these cells' and the baseline's locks.
         cells: The cells to capture.
-        jobs: What each cell loads; every job and repeat of the plan when None.
+        jobs: What each cell loads; every job and repeat that the plan has for it when None.
     """
-    outcomes = capture(run, work, dict.fromkeys(cells, jobs or work.plan.loads))
+    outcomes = capture(run, work, {cell: jobs or work.plan.loads(cell) for cell in cells})
     outcomes += capture(run, work, _same_ids(run, work, cells), again=True)
     return outcomes + capture(run, work, _evidence(run, cells), again=True)
 
@@ -175,10 +184,16 @@ def capture(run: Run, work: Work, jobs: Mapping[Cell, Sequence[Job]], *, again: 
         folder, found = run.cell(cell.id), work.locks[cell.id]
         if isinstance(found, EnvironmentFailure):
             outcome.write_failure(folder, cell, "env_failed", str(found))
-        elif not outcome.ask(folder, cell, found, todo, outcome.read(folder) if again else ()):
+        elif not outcome.ask(folder, cell, found, todo, _before(folder, todo) if again else ()):
             waiting.append(cell)
     sessions.drive(run, waiting, work.options.jobs or default_jobs(work))
     return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
+
+
+def _before(folder: Path, tasks: Sequence[Task]) -> list[Outcome]:
+    """What became of everything else that a cell did in this run."""
+    now = {task.id for task in tasks}
+    return [done for done in outcome.read(folder) if done.id not in now]
 
 
 def default_jobs(work: Work) -> int:

@@ -96,8 +96,16 @@ def link_tree(source: Path, target: Path) -> None:
     """Make `target` show the files of `source`, hard-linked where the file system allows, in one step."""
     shutil.rmtree(target, ignore_errors=True)
     with new_folder(target) as scratch:
-        for file in source.iterdir():
-            _link(file, scratch / file.name)
+        _link_all(source, scratch)
+
+
+def _link_all(source: Path, target: Path) -> None:
+    for entry in os.scandir(source):
+        if entry.is_dir(follow_symlinks=False):
+            (target / entry.name).mkdir()
+            _link_all(Path(entry.path), target / entry.name)
+        else:
+            _link(Path(entry.path), target / entry.name)
 
 
 def _link(source: Path, target: Path) -> None:

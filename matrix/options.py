@@ -90,7 +90,7 @@ def _with_cases(options: Options, spec: Spec) -> Spec:
     if options.case:
         cases = specs.select(cases, options.case)
     if options.shard:
-        cases = shard(cases, *_shard(options.shard))
+        cases = shard(cases, *shard_of(options.shard))
     if options.shard and not cases:
         raise SpecError(
             "the shard holds no case", given=options.shard, next_step=f"use at most {len(spec.case)} shards"
@@ -154,7 +154,12 @@ def _with_baseline(options: Options, spec: Spec) -> Spec:
     return replace(spec, baseline=baseline)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def shard_of(text: str) -> tuple[int, int]:
+    """`I/N` as two numbers.
+
+    Raises:
+        SpecError: When it is neither, or there is no such part.
+    """
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     index, count = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= index <= count:

@@ -34,11 +34,11 @@ def pairs(spec: Spec, plan: Plan) -> Iterator[Pair]:
     """Every cell against the baseline's, job by job, then the variants within each cell."""
     for job in plan.jobs:
         for cell in plan.cells:
-            if cell != plan.baseline:
+            if cell != plan.baseline and plan.asks(cell, job):
                 yield Pair(baseline=plan.baseline, reference=job, cell=cell, job=job)
     for job in plan.jobs:
         for option, reference in _references(spec, job):
-            for cell in plan.cells:
+            for cell in (cell for cell in plan.cells if plan.asks(cell, job)):
                 yield Pair(baseline=cell, reference=reference, cell=cell, job=job, within=option)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from matrix.case import Case, Variant
 from matrix.cell import Cell
 from matrix.errors import SpecError
 from matrix.spec import Exclusion, Spec, matches
+
+T = TypeVar("T")
 
 BASE_REQUIREMENTS = ("safetensors",)
 """What every cell needs beside its axis values: the format that captures are written in."""
@@ -85,27 +88,43 @@ class Plan:
     Attributes:
         cells: What is built and probed.
         skipped: What the spec excludes.
-        jobs: What every cell captures.
+        jobs: What every cell captures, but for what it is to leave out.
         baseline: The cell that the others are compared with.
+        left_out: Cell id → the names of cases that the spec excludes there.
     """
 
     cells: tuple[Cell, ...]
     skipped: tuple[Skip, ...]
     jobs: tuple[Job, ...]
     baseline: Cell
+    left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    @property
-    def loads(self) -> tuple[Job, ...]:
-        """Everything that every cell loads: the jobs, and what repeats them."""
-        return (*self.jobs, *self.repeats)
+    def asks(self, cell: Cell, job: Job) -> bool:
+        """Whether a cell is to capture a job, its repeats and closer looks."""
+        return job.case.name not in self.left_out.get(cell.id, ())
+
+    def loads(self, cell: Cell) -> tuple[Job, ...]:
+        """Everything that a cell loads: the jobs, and what repeats them."""
+        return tuple(job for job in (*self.jobs, *self.repeats) if self.asks(cell, job))
 
     @property
     def repeats(self) -> tuple[Job, ...]:
-        """What every cell loads once more: each case once per dtype and device, under its first other options."""
-        first: dict[tuple[str, str, str], Job] = {}
+        """What every cell loads once more: each checkpoint once per dtype and device, under its first other options.
+
+        Cases with a text are repeated one by one, since their tokenizer runs again, too.
+        """
+        return tuple(self._repeats.values())
+
+    def repeat_of(self, job: Job) -> Job:
+        """The second load that speaks for a job: of the same bytes in the same dtype on the same device."""
+        return self._repeats[_loaded(job)]
+
+    @functools.cached_property
+    def _repeats(self) -> dict[tuple[str, ...], Job]:
+        first: dict[tuple[str, ...], Job] = {}
         for job in self.jobs:
-            first.setdefault((job.case.name, job.variant.dtype, job.variant.device), replace(job, take="repeat"))
-        return tuple(first.values())
+            first.setdefault(_loaded(job), replace(job, take="repeat"))
+        return first
 
 
 def plan(spec: Spec) -> Plan:
@@ -125,7 +144,12 @@ def plan(spec: Spec) -> Plan:
     if not kept:
         raise SpecError("every cell is excluded", given=f"{len(cells)} cells", next_step="loosen [[exclude]]")
     baseline = _baseline(spec, kept)
-    return Plan(cells=_chosen(spec, kept, baseline), skipped=skipped, jobs=_jobs(spec), baseline=baseline)
+    chosen = _chosen(spec, kept, baseline)
+    left_out = {cell.id: names for cell in chosen if (names := _left_out(spec, cell))}
+    if baseline.id in left_out:
+        given = ", ".join(sorted(left_out[baseline.id]))
+        raise SpecError("a case is excluded in the baseline's cell", given=given, next_step="loosen [[exclude]]")
+    return Plan(cells=chosen, skipped=skipped, jobs=_jobs(spec), baseline=baseline, left_out=left_out)
 
 
 def _short(asked: object) -> str:
@@ -133,9 +157,9 @@ def _short(asked: object) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def shard(cases: tuple[Case, ...], index: int, count: int) -> tuple[Case, ...]:
-    """The cases of shard `index` of `count` (1-based): by case, so that all cells of a case meet on one machine."""
-    return cases[index - 1 :: count]
+def shard(things: tuple[T, ...], index: int, count: int) -> tuple[T, ...]:
+    """Shard `index` of `count` (1-based): by case, or by model type, so that all its cells meet on one machine."""
+    return things[index - 1 :: count]
 
 
 def _cell(spec: Spec, values: tuple[str, ...]) -> Cell:
@@ -165,7 +189,21 @@ def requirements(cases: tuple[Case, ...], further: tuple[str, ...] = ()) -> tupl
 
 
 def _exclusion(spec: Spec, cell: Cell) -> Exclusion | None:
-    return next((exclusion for exclusion in spec.exclude if matches(exclusion.cells, cell.axes)), None)
+    whole = (exclusion for exclusion in spec.exclude if not exclusion.cases)
+    return next((exclusion for exclusion in whole if matches(exclusion.cells, cell.axes)), None)
+
+
+def _left_out(spec: Spec, cell: Cell) -> frozenset[str]:
+    """The cases that the spec excludes in a cell."""
+    return frozenset(name for found in spec.exclude if matches(found.cells, cell.axes) for name in found.cases)
+
+
+def _loaded(job: Job) -> tuple[str, ...]:
+    """What is loaded, whatever goes in; a text goes through a tokenizer, which is loaded too."""
+    case, variant = job.case, job.variant
+    options = [case.tokenizer, case.adapter, case.auto_class, case.trust_remote_code, case.probe, case.load]
+    own = case.name if case.text or case.chat else ""
+    return case.checkpoint, json.dumps(options, sort_keys=True, default=str), own, variant.dtype, variant.device
 
 
 def _jobs(spec: Spec) -> tuple[Job, ...]:

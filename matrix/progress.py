@@ -51,30 +51,54 @@ class Progress:
 
     def refresh(self) -> None:
         """Read every cell's new events."""
-        for row, folder, waiting in self._rows:
-            done, running = _events(folder, waiting)
+        for row, cell in self._rows:
+            done, running = cell.seen()
             self._shown.update(row, completed=done, case=running)
 
-    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Path, set[str]]:
+    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Following]:
         jobs = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)["jobs"]
         waiting = {job["id"] for job in jobs if not outcome.is_captured(job)}
-        return self._shown.add_task(cell.title, total=len(waiting), case="environment"), folder, waiting
+        row = self._shown.add_task(cell.title, total=len(waiting), case="environment")
+        return row, Following(folder, waiting)
 
 
-def _events(folder: Path, waiting: set[str]) -> tuple[int, str]:
-    """How many of the captures that were waited for have ended, and what runs now."""
-    if (folder / outcome.CELL).exists():
-        return len(waiting), "done"
-    path = folder / "events.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    events = [event for line in lines if (event := _event(line))]
-    ended = sum(event["event"] == "end" and event["job"] in waiting for event in events)
-    last = events[-1] if events else {"event": "start"}
-    return ended, last["job"] if last["event"] in {"begin", "stage"} else "environment and imports"
+class Following:
+    """One cell's event lines, each read once: a cell may write thousands.
+
+    Args:
+        folder: The cell's folder inside the run.
+        waiting: Ids of the captures that are waited for.
+    """
+
+    def __init__(self, folder: Path, waiting: set[str]) -> None:
+        self._folder = folder
+        self._waiting = waiting
+        self._offset = 0
+        self._ended = 0
+        self._running = "environment and imports"
+
+    def seen(self) -> tuple[int, str]:
+        """How many of the captures that were waited for have ended, and what runs now."""
+        if (self._folder / outcome.CELL).exists():
+            return len(self._waiting), "done"
+        path = self._folder / "events.jsonl"
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(self._offset)
+                for line in file:
+                    if line.endswith(b"\n"):
+                        self._offset += len(line)
+                        self._take(_event(line))
+        return self._ended, self._running
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event:
+            self._ended += event["event"] == "end" and event["job"] in self._waiting
+            self._running = event["job"] if event["event"] in {"begin", "stage"} else "environment and imports"
 
 
-def _event(line: str) -> dict[str, Any]:
-    """One event; empty for a line that is being written or was torn by a kill."""
+def _event(line: bytes) -> dict[str, Any]:
+    """One event; empty for a line that was torn by a kill."""
     try:
         return dict(json.loads(line))
     except ValueError:

@@ -37,13 +37,14 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat:
-    """A second load of a case in another process, from another random seed.
+    """A second load of a case's checkpoint in another process, from another random seed.
 
     Attributes:
-        first: What the first process saw under the same variant; None when it left nothing.
+        first: What the first process saw of the same input under the same variant; None when it left nothing.
         second: What the second process saw, complete or not; None when it went down.
         crashed: Why it went down.
-        own: Whether it repeats the capture that is judged, kernel and threads included, and not another variant's.
+        own: Whether it repeats the capture that is judged, kernel and threads included, and not that of another variant
+            or input.
     """
 
     first: Capture | None
@@ -82,7 +83,7 @@ def disagreement(capture: Capture, repeat: Repeat | None, look: Evidence | None 
 def _found(capture: Capture, repeat: Repeat | None, look: Evidence | None) -> Iterator[Disagreement]:
     again = repeat.taken if repeat else None
     if repeat and again:
-        yield from _tokens(capture, again)
+        yield from _tokens(repeat.first or capture, again)
         yield from _tensors(capture, again, repeat)
     for side in (capture, *([again] if repeat and again and repeat.own else [])):
         yield from _forwards(side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -56,7 +57,7 @@ class Run:
         """The folder's name."""
         return self.folder.name
 
-    @property
+    @functools.cached_property
     def plan(self) -> Plan:
         """The cells and jobs that the spec asks for."""
         return plan(self.spec)

@@ -52,10 +52,11 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """Cells that are not run, by axis value or version specifier, and why."""
+    """Cells that are not run, by axis value or version specifier, and why; some cases of them where it names any."""
 
     cells: Mapping[str, str]
     reason: str
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +166,11 @@ def read(path: Path) -> Spec:
         spec = parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SpecError("the spec is not TOML", given=f"{path}: {error}") from None
-    # only a whole file is held to this: a selection of its cases keeps what is known of the others
-    for known in spec.known:
-        select(spec.case, (known.case,))
+    # only a whole file is held to this: a selection of its cases keeps what is known of the others, and a file without
+    # cases is for sweeps, whose cases are made later
+    if spec.case:
+        for names in (*((known.case,) for known in spec.known), *(exclusion.cases for exclusion in spec.exclude)):
+            select(spec.case, names)
     return spec
 
 

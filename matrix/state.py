@@ -29,6 +29,11 @@ class State:
         return self.folder / "searches"
 
     @property
+    def sweeps(self) -> Path:
+        """One folder per sweep, which holds a run per cohort."""
+        return self.folder / "sweeps"
+
+    @property
     def captures(self) -> Path:
         """Every capture taken on this machine, by key; runs show them through links."""
         return self.folder / "captures"

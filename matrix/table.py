@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
@@ -32,7 +33,7 @@ def read(kind: type[T], table: object, where: str) -> T:
     """
     if not isinstance(table, Mapping):
         raise SpecError(f"{where} is not a table", given=repr(table), allowed="a table of keys and values")
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Any", kind))
     for key in table:
         if key not in hints:
             raise _unknown(str(key), where, hints)
@@ -65,7 +66,8 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _hints(kind: type) -> dict[str, Any]:
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - dataclass types have no common base
     return typing.get_type_hints(kind)
 
 

@@ -170,8 +170,7 @@ def _side(run: Run, report: CellReport, job: Job) -> Side:
     stage = outcome.stage if outcome else None
     taken, repeat = found(run, report, job), None
     if not job.same_ids:
-        own = next(again for again in run.plan.repeats if _is_repeat(again, job))
-        repeat = _repeat(run, report, own, job)
+        repeat = _repeat(run, report, run.plan.repeat_of(job), job)
     return Side(cell=report.cell, status=status, reason=reason, stage=stage, capture=taken, repeat=repeat)
 
 
@@ -187,13 +186,8 @@ def _repeat(run: Run, report: CellReport, own: Job, job: Job) -> Repeat | None:
     crashed = (outcome.reason or outcome.status) if outcome and outcome.status == "crashed" else None
     if second is None and crashed is None:
         return None
-    return Repeat(first=first, second=second, crashed=crashed, own=own.variant == job.variant)
-
-
-def _is_repeat(again: Job, job: Job) -> bool:
-    """Whether a repeat loads what a job loads: the same case in the same dtype on the same device."""
-    one, other = again.variant, job.variant
-    return again.case.name == job.case.name and (one.dtype, one.device) == (other.dtype, other.device)
+    same = (own.case.name, own.variant) == (job.case.name, job.variant)
+    return Repeat(first=first, second=second, crashed=crashed, own=same)
 
 
 def _cell_report(run: Run, cell: Cell) -> CellReport:

@@ -36,13 +36,13 @@ def failed(verdicts: Verdicts) -> Iterator[tuple[Job, Outcome]]:
 
 def repeated(verdicts: Verdicts) -> list[str]:
     """The cases that every cell loaded a second time wherever it captured them at all."""
-    jobs = [(job, job.id.removesuffix(REPEAT)) for job in verdicts.plan.repeats]
+    again = [(job.case.name, verdicts.plan.repeat_of(job).id) for job in verdicts.plan.jobs]
     taken: dict[str, list[bool]] = {}
     for report in verdicts.cells:
         captured = {outcome.id for outcome in report.outcomes.values() if outcome.status == "captured"}
-        for job, first in jobs:
-            if first in captured:
-                taken.setdefault(job.case.name, []).append(job.id in captured)
+        for case, repeat in again:
+            if repeat.removesuffix(REPEAT) in captured:
+                taken.setdefault(case, []).append(repeat in captured)
     return [case for case, found in taken.items() if all(found)]
 
 

@@ -98,7 +98,7 @@ def _row(verdicts: Verdicts, names: Names, job: Job, mark: Mark) -> dict[str, st
         elif judged:
             row[names.cell(report.cell)] = _marked(judged, mark)
         else:
-            row[names.cell(report.cell)] = report.status
+            row[names.cell(report.cell)] = report.status if verdicts.plan.asks(report.cell, job) else "skipped"
     return row
 
 

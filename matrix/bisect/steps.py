@@ -99,7 +99,7 @@ class Steps:
         self._work = engine.with_locks(self._work, [cell for cell in cells if cell.id not in self._work.locks])
         plan = self._work.plan
         self._discard(cells)
-        engine.complete(self._run, self._work, cells, plan.loads if repeats else plan.jobs)
+        engine.complete(self._run, self._work, cells, None if repeats else plan.jobs)
         candidates = [cell for cell in cells if cell != plan.baseline]
         judged = {cell.id: [verdicts.judge_cell(self._run, cell, job) for job in plan.jobs] for cell in candidates}
         seconds = round(time.monotonic() - start, 2)
@@ -144,4 +144,4 @@ class Steps:
                 self._forgotten.add(cell.id)
                 plan = self._work.plan
                 closer = [replace(job, take="evidence") for job in plan.jobs]
-                engine.discard([self._work.tasks(cell, [*plan.loads, *closer])])
+                engine.discard([self._work.tasks(cell, [*plan.loads(cell), *closer])])

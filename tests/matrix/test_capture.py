@@ -67,3 +67,24 @@ def test_a_capture_that_cannot_be_understood_is_refused(tmp_path: Path, content:
     (tmp_path / "response.json").write_text(content)
     with pytest.raises(CaptureError, match=what):
         capture.read(tmp_path)
+
+
+def test_a_capture_that_is_taken_again_is_read_again(tmp_path: Path) -> None:
+    first = captured(tmp_path, warnings=["one"])
+    assert capture.read(tmp_path) is first
+    (tmp_path / "response.json").unlink()
+    assert capture.read(tmp_path) is None
+    assert captured(tmp_path, warnings=["another"]).warnings == ("another",)
+
+
+def test_facts_of_other_probes_are_given_as_they_are(tmp_path: Path) -> None:
+    write_capture(tmp_path / "good", attention=["eager"])
+    found = capture.facts(tmp_path / "good")
+    assert found
+    assert found["attention"] == ["eager"]
+    assert capture.failure(tmp_path / "good") is None
+    failed = write_failed_capture(tmp_path / "failed")
+    failure = capture.failure(failed)
+    assert failure
+    assert (capture.facts(failed), failure.type) == (None, "ImportError")
+    assert (capture.facts(tmp_path / "absent"), capture.failure(tmp_path / "absent")) == (None, None)

@@ -57,7 +57,7 @@ class Project:
         locks = engine.lock(laid.cells, self.state)
         work = Work(spec=spec, plan=laid, sources=sources, locks=locks, state=self.state, options=Options())
         for cell in laid.cells:
-            for task in work.tasks(cell, laid.loads):
+            for task in work.tasks(cell, laid.loads(cell)):
                 folder = Path(task.content["folder"])
                 if task.job.take in failing:
                     write_failed_capture(folder, transient=transient)

@@ -93,11 +93,14 @@ def test_a_linked_tree_replaces_what_was_shown_before(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     (source / "new").write_text("1")
+    (source / "below").mkdir()
+    (source / "below" / "deep").write_text("2")
     target.mkdir()
     (target / "old").write_text("0")
     files.link_tree(source, target)
-    assert [path.name for path in target.iterdir()] == ["new"]
-    assert (target / "new").samefile(source / "new")
+    assert {path.name for path in target.iterdir()} == {"new", "below"}
+    for name in ("new", "below/deep"):
+        assert (target / name).samefile(source / name)
 
 
 def test_digests_are_remembered_across_processes_until_a_file_changes(tmp_path: Path) -> None:

@@ -77,3 +77,11 @@ def test_a_tokenizer_has_no_variants_to_compare() -> None:
 def test_generating_without_a_cache_is_compared_with_generating_with_one() -> None:
     found = _within(variants={"attention": ["eager"], "cache": ["on", "off"]}, within=["cache"])
     assert found == [("float32-eager-cache-on", "float32-eager-cache-off", "cache")]
+
+
+def test_what_a_cell_leaves_out_is_compared_with_nothing() -> None:
+    gone = {"cells": {"transformers": "2.0"}, "cases": ["tiny"], "reason": "gone"}
+    spec = small_spec(exclude=[gone], variants=VARIANTS, within=["dtype"])
+    found = list(pairs.pairs(spec, plan.plan(spec)))
+    assert {pair.cell.axes["transformers"] for pair in found if pair.within is None} == {"3.0"}
+    assert {pair.cell.axes["transformers"] for pair in found if pair.within} == {"1.0", "3.0"}

@@ -77,6 +77,7 @@ def test_the_baseline_takes_the_first_value_of_an_axis_it_does_not_name() -> Non
         ({"case": []}, "no case is selected"),
         ({"exclude": [{"cells": {}, "reason": "all"}]}, "every cell is excluded"),
         ({"exclude": [{"cells": {"transformers": "1.0"}, "reason": "x"}]}, "the baseline's cell is excluded"),
+        ({"exclude": [{"cells": {"transformers": "1.0"}, "cases": ["tiny"], "reason": "x"}]}, "a case is excluded in"),
         ({"axes": {}, "baseline": {}}, "the spec has no axes"),
     ],
 )
@@ -138,5 +139,43 @@ def test_each_case_is_repeated_once_per_dtype_and_device_under_its_first_other_o
 def test_a_tokenizer_has_one_job_whatever_the_variants_say() -> None:
     case = {"name": "tok", "tokenizer": "tok.gguf", "probe": "tokenizer"}
     found = _plan(case=[case], variants={"dtype": ["float32", "bfloat16"], "attention": ["eager", "sdpa"]})
-    assert [job.id for job in found.loads] == ["tok/tokenizer", "tok/tokenizer@repeat"]
+    assert [job.id for job in found.loads(found.cells[0])] == ["tok/tokenizer", "tok/tokenizer@repeat"]
     assert "gguf" in found.cells[0].requirements
+
+
+def test_a_cell_leaves_out_the_cases_that_are_excluded_there() -> None:
+    cases = [{"name": name, "checkpoint": name} for name in ("a", "b")]
+    made = _plan(case=cases, exclude=[{"cells": {"transformers": ">=3"}, "cases": ["b"], "reason": "gone"}])
+    assert [cell.axes["transformers"] for cell in made.cells] == ["1.0", "2.0", "3.0"]
+    names = [[job.id for job in made.loads(cell)] for cell in made.cells]
+    assert (
+        names[0]
+        == names[1]
+        == [
+            "a/float32-eager",
+            "b/float32-eager",
+            "a/float32-eager@repeat",
+            "b/float32-eager@repeat",
+        ]
+    )
+    assert names[2] == ["a/float32-eager", "a/float32-eager@repeat"]
+    assert not made.asks(made.cells[2], made.jobs[1])
+
+
+@pytest.mark.parametrize(
+    ("other", "repeats"),
+    [
+        ({"input_ids": [[7]]}, 1),
+        ({"inputs": {"pixel_values": {"shape": [1], "seed": 0}}, "generate": 2}, 1),
+        ({"checkpoint": "y"}, 2),
+        ({"auto_class": "AutoModel"}, 2),
+        ({"load": {"tie_word_embeddings": False}}, 2),
+        ({"variants": {"dtype": ["bfloat16"]}}, 2),
+        ({"text": ["hello"]}, 2),
+    ],
+)
+def test_one_second_load_speaks_for_cases_that_load_the_same(other: dict[str, Any], repeats: int) -> None:
+    made = _plan(case=[{"name": "a", "checkpoint": "x"}, {"name": "b", "checkpoint": "x", **other}])
+    assert len(made.repeats) == repeats
+    assert made.repeat_of(made.jobs[0]) == made.repeats[0]
+    assert made.repeat_of(made.jobs[1]) == made.repeats[-1]

@@ -193,3 +193,13 @@ def test_a_further_output_of_what_the_checkpoint_lacks_may_be_drawn_anew(tmp_pat
     moved_too = _found(tmp_path / "used", pooled | {"further": []}, {**again, "logits": moved(1), "further": []})
     assert moved_too
     assert moved_too.stage == "parameters"
+
+
+def test_a_second_load_with_another_input_speaks_for_the_tensors_alone(tmp_path: Path) -> None:
+    seen = captured(tmp_path / "seen")
+    other = captured(tmp_path / "other", **TOKENS, logits=moved(1.0))
+    again = captured(tmp_path / "again", **TOKENS, logits=moved(2.0))
+    assert disagreement(seen, Repeat(first=other, second=again, own=False)) is None
+    changed = captured(tmp_path / "changed", **TOKENS, **PARAMETERS)
+    found = disagreement(seen, Repeat(first=other, second=changed, own=False))
+    assert _place(found) == ("parameters", "model.weight")

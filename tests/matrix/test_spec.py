@@ -187,3 +187,15 @@ def test_a_case_may_ask_for_no_comparison_at_all_where_the_spec_asks_for_some() 
 
 def test_the_dtype_may_be_each_releases_own_choice() -> None:
     assert small_spec(variants={"dtype": ["default"]}).variants.expand()[0].id == "default-eager"
+
+
+def test_what_is_excluded_or_known_names_cases_that_exist(tmp_path: Path) -> None:
+    exclude = '[[exclude]]\ncells = { MODE = "a" }\ncases = ["tniy"]\nreason = "x"\n'
+    axes = 'schema = 1\n[axes.MODE]\nvalues = ["a"]\nkind = "env"\n'
+    path = tmp_path / "spec.toml"
+    path.write_text(f'{axes}[[case]]\nname = "tiny"\ncheckpoint = "tiny"\n{exclude}', encoding="utf-8")
+    with pytest.raises(SpecError, match="there is no such case"):
+        spec.read(path)
+    # a file without cases is for sweeps, whose cases are made later
+    path.write_text(axes + exclude, encoding="utf-8")
+    assert spec.read(path).exclude[0].cases == ("tniy",)

@@ -91,7 +91,7 @@ class Project:
         work = engine.with_locks(work, work.plan.cells)
         for cell in work.plan.cells:
             value = cell.axes["alpha"]
-            jobs = [*work.plan.loads, *(replace(job, take="evidence") for job in work.plan.jobs)]
+            jobs = [*work.plan.loads(cell), *(replace(job, take="evidence") for job in work.plan.jobs)]
             for task in work.tasks(cell, jobs):
                 facts = seen[value]
                 if task.job.take == "repeat":

@@ -1,0 +1,1 @@
+"""The sweep: every architecture that the releases know, on checkpoints that one of them was made to write."""

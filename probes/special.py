@@ -1,0 +1,82 @@
+"""What no name tells: configs by model type that are small only with these values, each with a word why."""
+
+BACKBONE = {
+    "use_timm_backbone": False,
+    "use_pretrained_backbone": False,
+    "backbone": None,
+    "backbone_kwargs": None,
+    "backbone_config": {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16, 24, 32],
+        "depths": [1, 1, 1, 1],
+        "layer_type": "basic",
+        "out_features": ["stage2", "stage3", "stage4"],
+    },
+}
+"""A backbone of the release's own, where the default one needs timm."""
+
+SERIES = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], "num_time_features": 2}
+"""A time series: its lengths have no default."""
+
+OVERRIDES = {
+    "autoformer": {**SERIES, "label_length": 4, "moving_average": 3},
+    "chameleon": {  # the map has no default; its names spell numbers
+        "vq_config": {"num_embeddings": 8},
+        "vocabulary_map": {"<image>": 110, **{f"IMGIMG{chr(65 + code)}Z": 111 + code for code in range(8)}},
+    },
+    "clvp": {"projection_dim": 64},
+    "clvp_encoder": {
+        "hidden_size": 128,
+        "num_attention_heads": 2,
+        "projection_dim": 64,
+    },  # 32 rotary dimensions per head
+    "conditional_detr": BACKBONE,
+    "deformable_detr": {**BACKBONE, "num_feature_levels": 4},
+    "detr": BACKBONE,
+    "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 80},  # channels follow these
+    "align_vision_model": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 80},
+    "align": {"projection_dim": 80},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},  # without defaults
+    "gemma2": {"use_cache": False},  # 4.48's cache takes no prompt beyond the sliding window
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},  # one entry per layer
+    "informer": SERIES,
+    "jamba": {"use_mamba_kernels": False},  # the kernels need a GPU
+    "mimi": {"upsample_groups": 64},  # as many as hidden units
+    "mllama_text_model": {"rope_scaling": {"rope_type": "default"}},
+    "nemotron": {"num_key_value_heads": 2},  # has no default
+    "qwen2_vl": {"rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}},  # halves of a head
+    "reformer": {"is_decoder": True, "hash_seed": 0, "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [16, 48]},
+    "table-transformer": BACKBONE,
+    "time_series_transformer": SERIES,
+    "transfo-xl": {"cutoffs": [32, 64, 96]},  # parts of the vocabulary
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {
+        "num_hidden_layers": 4,
+        "attn_layer_period": 2,
+        "use_mamba_kernels": False,
+    },  # the first three layers are fixed
+}
+"""Model type → nested overrides, put over what `tiny.py` makes; parts of other models have their own type's, too."""
+
+NEEDED = {}
+"""Model type → arguments without which its config class cannot be made."""
+
+PARTS = {
+    "musicgen": {"text_encoder": "T5Config", "audio_encoder": "EncodecConfig", "decoder": "MusicgenDecoderConfig"},
+    "musicgen_melody": {
+        "text_encoder": "T5Config",
+        "audio_encoder": "EncodecConfig",
+        "decoder": "MusicgenMelodyDecoderConfig",
+    },
+    "vision-text-dual-encoder": {"vision_config": "CLIPVisionConfig", "text_config": "BertConfig"},
+}
+"""Model type → the config classes of the parts without which its own cannot be made."""
+
+FLAT = {"emu3": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
+"""Model type → the part whose values its causal head reads from the whole config."""
+
+FED = {
+    "decision_transformer": ("states", "actions", "rewards", "returns_to_go", "timesteps"),
+}
+"""Model type → arguments of its forward that are given though nothing asks for them."""

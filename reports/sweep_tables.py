@@ -1,0 +1,128 @@
+"""The tables of a sweep: counts per head and cell, what differs, what could not be built, what cannot be seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from matrix.sweep.answer import QUIET, Answer, Found, Seen
+from reports import numbers, sweep_words
+from reports.frames import frame, without_empty
+from reports.names import SYMBOLS, listing
+
+_COUNTED: tuple[Seen, ...] = ("identical", "noise", "drift", "unstable", "error", "missing", "removed")
+_ALL = 100_000
+
+
+def counts(answer: Answer) -> pd.DataFrame:
+    """One row per head and cell that is compared with another: how many architectures have which worst verdict."""
+    cells = sweep_words.labels(answer)
+    rows = []
+    for head in answer.heads:
+        for cell, name in cells.items():
+            own = [found for found in answer.architectures if found.head == head and cell in found.seen]
+            number = Counter(found.seen[cell] for found in own)
+            if number:
+                said: dict[str, str] = {verdict: str(number[verdict] or "") for verdict in _COUNTED}
+                rows.append({"head": head, "cell": name, "compared": str(number.total() - number["removed"]), **said})
+    return without_empty(frame(rows))
+
+
+def differing(answer: Answer) -> pd.DataFrame:
+    """One row per architecture that is loud somewhere: the verdict of every cell, and the numbers of the first bad."""
+    cells = sweep_words.labels(answer)
+    rows = []
+    for found in sweep_words.loud(answer):
+        difference = found.difference
+        verdicts = {name: _cell(found, cell) for cell, name in cells.items()}
+        head = {"architecture": found.name, **verdicts}
+        if difference is None:
+            rows.append({**head, **dict.fromkeys(("stage", "where", "largest difference", "relative L2", "shows"), "")})
+            continue
+        rows.append(
+            {
+                **head,
+                "stage": difference.stage or "",
+                "where": difference.where or "",
+                "largest difference": numbers.size(difference.max_abs),
+                "relative L2": numbers.size(difference.l2_rel),
+                "shows": sweep_words.shows(difference),
+            }
+        )
+    return frame(rows)
+
+
+def noisy(answer: Answer) -> pd.DataFrame:
+    """Cell → the architectures that agree there up to rounding and differ nowhere."""
+    quiet = [found for found in answer.architectures if found.seen and {*found.seen.values()} <= {*QUIET, "removed"}]
+    return _listed(answer, quiet, "noise")
+
+
+def removed(answer: Answer) -> pd.DataFrame:
+    """Cell → the architectures that its release no longer knows."""
+    return _listed(answer, answer.architectures, "removed")
+
+
+def unbuilt(answer: Answer) -> pd.DataFrame:
+    """What could not be built, one row per equal reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for found in answer.architectures:
+        if found.unbuilt:
+            key = (found.author or "", found.unbuilt.step, found.unbuilt.reason)
+            groups.setdefault(key, []).append(found.name)
+    rows = [
+        {"author": author, "step": step, "reason": reason, "architectures": listing(names, limit=_ALL)}
+        for (author, step, reason), names in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
+    return frame(rows)
+
+
+def alone(answer: Answer) -> pd.DataFrame:
+    """What only one cell knows, so that there is nothing to compare; or no release that may write."""
+    groups: dict[str, list[str]] = {}
+    for found in answer.architectures:
+        if not found.built and not found.unbuilt:
+            reason = f"only {found.author} knows it" if found.author else "no release that may write it knows it"
+            groups.setdefault(reason, []).append(found.name)
+    return frame([{"reason": why, "architectures": listing(names, limit=_ALL)} for why, names in groups.items()])
+
+
+def inert(answer: Answer) -> pd.DataFrame:
+    """Parameters that no output of a checkpoint depends on: a change of them would not be seen in the outputs."""
+    rows = [
+        {"architecture": found.name, "tensors": str(len(found.inert)), "names": listing(found.inert)}
+        for found in answer.architectures
+        if found.inert
+    ]
+    return frame(rows)
+
+
+def cells(answer: Answer) -> pd.DataFrame:
+    """Cells that could not say which types they know, and why."""
+    labels = sweep_words.labels(answer)
+    return frame(
+        [
+            {"cell": labels[cell.id], "status": cell.status, "reason": cell.reason or numbers.ABSENT}
+            for cell in answer.cells
+            if cell.status != "captured"
+        ]
+    )
+
+
+def _listed(answer: Answer, architectures: tuple[Found, ...] | list[Found], verdict: Seen) -> pd.DataFrame:
+    rows = []
+    for cell, name in sweep_words.labels(answer).items():
+        if own := [found.name for found in architectures if found.seen.get(cell) == verdict]:
+            rows.append({"cell": name, "number": str(len(own)), "architectures": listing(own, limit=_ALL)})
+    return frame(rows)
+
+
+def _cell(found: Found, cell: str) -> str:
+    if cell == found.baseline:
+        return "baseline"
+    verdict = found.seen.get(cell)
+    if verdict is None:
+        return numbers.ABSENT
+    mark = "removed" if verdict == "removed" else f"{SYMBOLS[verdict]} {verdict}"
+    return f"{mark} (known)" if cell in found.known else mark
