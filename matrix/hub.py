@@ -82,14 +82,15 @@ def fetch(name: str, state: State) -> Snapshot:
         raise _refusal(wanted, answer["error"])
     target = _folder(home, wanted, answer["commit"])
     if not target.exists():
-        _download(wanted, answer["commit"], target)
+        _download(wanted, answer, target)
     write_text(_reference(home, wanted), answer["commit"])
     return Snapshot(commit=answer["commit"], folder=target)
 
 
-def _download(wanted: Name, commit: str, target: Path) -> None:
+def _download(wanted: Name, found: Mapping[str, Any], target: Path) -> None:
     with new_folder(target) as scratch:
-        done = _ask({"do": "download", "repository": wanted.repository, "revision": commit, "folder": str(scratch)})
+        named = {"commit": found["commit"], "files": found["files"], "folder": str(scratch)}
+        done = _ask({"do": "download", "repository": wanted.repository, **named})
         if "error" in done:
             raise _refusal(wanted, done["error"])
 
@@ -130,11 +131,11 @@ def _reference(home: Path, wanted: Name) -> Path:
     return home / "refs" / wanted.label / wanted.revision
 
 
-def _ask(question: Mapping[str, str]) -> dict[str, Any]:
+def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
     """Put a question to the child; whatever else a library prints is kept apart from the answer."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "answer.json"
-        command = [sys.executable, "-E", str(CHILD), json.dumps(question), str(path)]
+        command = [sys.executable, "-I", str(CHILD), json.dumps(question), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
         if not path.exists():
             return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}

@@ -1,8 +1,8 @@
 """The child process that talks to the Hub: `hub_child.py QUESTION ANSWER`, both JSON; it alone sees the token.
 
-QUESTION is `{"do": "resolve", "repository", "revision"}` or `{"do": "download", "repository", "revision", "folder"}`.
-ANSWER, a file, has `commit`, or `unreachable` (with `cached`, `commit` and `files`, if the local cache has them), or
-`error`.
+QUESTION is `{"do": "resolve", "repository", "revision"}` or `{"do": "download", "repository", "commit", "files",
+"folder"}`. ANSWER, a file, has `commit` and `files`, or `unreachable` (with `cached`, `commit` and `files`, if the
+local cache has them), or `error`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 _TIMEOUT_SECONDS = 10.0
 _LAST_CLIENT_ERROR = 499
+_AT_A_TIME = 8
 _ELSEWHERE = ("onnx/*", "original/*", "openvino/*", "coreml/*", "tf/*", "flax/*", "consolidated*")
 _OTHERS = ("*.msgpack", "*.h5", "*.onnx", "*.ot", "*.tflite", "*.pb", "*.mlpackage")
 _PAPER = ("*.md", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.pdf", ".*")
@@ -33,28 +35,30 @@ def needed(files: Iterable[str]) -> list[str]:
 
 
 def resolve(repository: str, revision: str) -> dict[str, Any]:
-    """The commit that a revision is now, or what the local cache says where the Hub cannot be asked."""
+    """The commit that a revision is now and its files, or what the local cache says where the Hub cannot be asked."""
     # only this process needs it, and it takes half a second
     from huggingface_hub import HfApi  # noqa: PLC0415
 
     try:
-        return {"commit": HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_SECONDS).sha}
+        found = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_SECONDS)
     except Exception as error:  # noqa: BLE001 - which library reports a network depends on the Hub client's release
         said = _said(error)
         return {"error": said} if _is_refusal(error) else {"unreachable": said, **_cached(repository, revision)}
+    return {"commit": found.sha, "files": needed(sibling.rfilename for sibling in found.siblings or ())}
 
 
-def download(repository: str, revision: str, folder: str) -> dict[str, Any]:
-    """Put what a load needs of a commit into a folder."""
-    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415
+def download(repository: str, commit: str, files: Sequence[str], folder: str) -> dict[str, Any]:
+    """Put a commit's files into a folder."""
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
 
-    found = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_SECONDS)
-    files = needed(sibling.rfilename for sibling in found.siblings or ())
-    if files:
-        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=files)
+    def one(name: str) -> str:
+        return str(hf_hub_download(repository, name, revision=commit, local_dir=folder))
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        list(pool.map(one, files))
     # what the client remembers of its downloads is no part of the checkpoint
     shutil.rmtree(Path(folder) / ".cache", ignore_errors=True)
-    return {"commit": revision}
+    return {"commit": commit}
 
 
 def _cached(repository: str, revision: str) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _said(error: Exception) -> str:
 _DO: Mapping[str, Callable[..., dict[str, Any]]] = {"resolve": resolve, "download": download}
 
 
-def main(question: Mapping[str, str], path: Path) -> None:
+def main(question: Mapping[str, Any], path: Path) -> None:
     """Answer one question into a file."""
     todo = {name: value for name, value in question.items() if name != "do"}
     try:

@@ -22,8 +22,10 @@ IMPLIED_REQUIREMENTS = {
     "gguf": ("accelerate", "gguf"),
     "low_cpu_mem_usage": ("accelerate",),
     "device_map": ("accelerate",),
+    "adapter": ("accelerate", "peft"),
 }
-"""What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
+"""What transformers needs to read a .gguf file, to honour certain from_pretrained arguments in 4.x, and to load an
+adapter (peft itself requires accelerate; named all the same, since its version may be an axis)."""
 
 
 Take = Literal["main", "repeat", "evidence", "anatomy", "trace", "swap", "shrink", "roster", "author"]
@@ -154,6 +156,7 @@ def requirements(cases: tuple[Case, ...], further: tuple[str, ...] = ()) -> tupl
     needs = {*BASE_REQUIREMENTS, *further, *(need for case in cases for need in case.requirements)}
     for case in cases:
         features = {*case.load, *(["gguf"] if case.checkpoint.endswith(".gguf") else [])}
+        features |= {"adapter"} if case.adapter else set()
         needs.update(need for feature in features for need in IMPLIED_REQUIREMENTS.get(feature, ()))
     return tuple(sorted(needs))
 

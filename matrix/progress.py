@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from matrix.run import Run
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_STARTING = "environment and imports"
 
 
 class Silence:
@@ -51,31 +55,51 @@ class Progress:
 
     def refresh(self) -> None:
         """Read every cell's new events."""
-        for row, folder, waiting in self._rows:
-            done, running = _events(folder, waiting)
-            self._shown.update(row, completed=done, case=running)
+        for task, row in self._rows:
+            row.read()
+            self._shown.update(task, completed=row.ended, case=row.running)
 
-    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Path, set[str]]:
+    def _row(self, folder: Path, cell: Cell) -> tuple[rich.progress.TaskID, Row]:
         jobs = read_json(folder / outcome.REQUEST, schema=request.SCHEMA)["jobs"]
         waiting = {job["id"] for job in jobs if not outcome.is_captured(job)}
-        return self._shown.add_task(cell.title, total=len(waiting), case="environment"), folder, waiting
+        task = self._shown.add_task(cell.title, total=len(waiting), case="environment")
+        return task, Row(folder, waiting)
 
 
-def _events(folder: Path, waiting: set[str]) -> tuple[int, str]:
-    """How many of the captures that were waited for have ended, and what runs now."""
-    if (folder / outcome.CELL).exists():
-        return len(waiting), "done"
-    path = folder / "events.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    events = [event for line in lines if (event := _event(line))]
-    ended = sum(event["event"] == "end" and event["job"] in waiting for event in events)
-    last = events[-1] if events else {"event": "start"}
-    return ended, last["job"] if last["event"] in {"begin", "stage"} else "environment and imports"
+class Row:
+    """How far one cell is: reads only what its harness has added to the event lines since the last look.
 
+    Attributes:
+        waiting: The captures that are waited for.
+        ended: How many of them have ended.
+        running: What runs now.
+    """
 
-def _event(line: str) -> dict[str, Any]:
-    """One event; empty for a line that is being written or was torn by a kill."""
-    try:
-        return dict(json.loads(line))
-    except ValueError:
-        return {}
+    def __init__(self, folder: Path, waiting: set[str]) -> None:
+        self.waiting = waiting
+        self.ended = 0
+        self.running = _STARTING
+        self._folder = folder
+        self._offset = 0
+
+    def read(self) -> None:
+        """Take in what is new; a line that is being written is read when it is whole."""
+        if (self._folder / outcome.CELL).exists():
+            self.ended, self.running = len(self.waiting), "done"
+            return
+        path = self._folder / "events.jsonl"
+        if not path.exists() or path.stat().st_size <= self._offset:
+            return
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                # a process that was killed may have torn its last line
+                with contextlib.suppress(ValueError):
+                    self._take(json.loads(line))
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        self.ended += event["event"] == "end" and event["job"] in self.waiting
+        self.running = event["job"] if event["event"] in {"begin", "stage"} else _STARTING

@@ -18,7 +18,7 @@ from matrix.environment import Lock
 from matrix.errors import CheckpointError
 from matrix.machine import this_machine
 from matrix.plan import Job, Take
-from matrix.sources import Source
+from matrix.sources import Source, Sources
 from matrix.state import ROOT, State
 
 SCHEMA = 1
@@ -75,9 +75,9 @@ def default_ids(vocabulary: int, length: int = 16) -> tuple[tuple[int, ...], ...
     return (tuple(low + (7919 * (i + 1)) % (vocabulary - low) for i in range(length)),)
 
 
-def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state: State) -> Task:
+def task(cell: Cell, job: Job, lock: Lock, sources: Sources, state: State) -> Task:
     """Describe one job in one cell for the harness."""
-    checkpoint, tokenizer = sources
+    checkpoint, tokenizer, adapter = sources.checkpoint, sources.tokenizer, sources.adapter
     content: dict[str, Any] = {
         "id": job.id,
         "probe": _probe(job),
@@ -91,8 +91,9 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
         "variant": asdict(job.variant),
         "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
         "tokenizer": {"folder": str(tokenizer.folder), "file": tokenizer.file},
+        "adapter": {"folder": str(adapter.folder)} if adapter else None,
     }
-    key = _key(cell, content, lock, [checkpoint.digest, tokenizer.digest, *job.captures.values()])
+    key = _key(cell, content, lock, [*(source.digest for source in sources.all), *job.captures.values()])
     return Task(job=job, id=job.id, key=key, content={**content, "key": key, "folder": str(state.captures / key)})
 
 

@@ -37,6 +37,26 @@ class Source:
     commit: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What one case is loaded from.
+
+    Attributes:
+        checkpoint: The model.
+        tokenizer: Where its tokenizer is read from; often the same.
+        adapter: The PEFT adapter on top of the model, or None.
+    """
+
+    checkpoint: Source
+    tokenizer: Source
+    adapter: Source | None = None
+
+    @property
+    def all(self) -> tuple[Source, ...]:
+        """All that there are."""
+        return (self.checkpoint, self.tokenizer, *([self.adapter] if self.adapter else []))
+
+
 class Resolver:
     """Resolves names relative to one spec; remembers what it has resolved."""
 
@@ -84,6 +104,14 @@ class Resolver:
                 next_step="give input_ids instead of text, or name a tokenizer",
             )
         return source
+
+    def sources(self, case: Case) -> Sources:
+        """Everything that the case is loaded from.
+
+        Raises:
+            CheckpointError: When something is missing, half-written or cannot be fetched.
+        """
+        return Sources(checkpoint=self.checkpoint(case), tokenizer=self.tokenizer(case), adapter=self.adapter(case))
 
     def save(self) -> None:
         """Keep the digests for the next run."""

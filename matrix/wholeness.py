@@ -123,7 +123,7 @@ def _json_table(file: Path, where: str) -> dict[str, Any]:
 
 
 def _check_file(file: Path, where: str) -> None:
-    """A zip archive, which torch.save writes, lists its content at its end; older files do not say how long they are."""
+    """A zip archive, which torch.save writes, lists its content at its end; older files say no length."""
     if file.suffix == ".safetensors":
         whole = header(file) is not None
     else:

@@ -105,6 +105,8 @@ def notes(comparison: Comparison) -> Iterator[str]:
                 yield f"{kind} {words}: {some(names)}"
     if broken := [state.name for state in comparison.state if state.is_broken]:
         yield f"holds NaN or infinity that the baseline's does not: {some(broken)}"
+    if large := [state.name for state in comparison.changes("buffers") if not state.is_kept]:
+        yield f"too large to keep, so compared by digest alone: {some(large)}"
     changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:

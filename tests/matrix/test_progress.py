@@ -65,6 +65,21 @@ def test_a_torn_line_is_read_when_it_is_whole(cell: Cell) -> None:
         file.write('{"event": "en')
     with progress.Progress(cell.run, [cell.cell]) as shown:
         assert cell.row(shown)[0] == 0
+        with (cell.folder / "events.jsonl").open("a") as file:
+            file.write(f'd", "job": "{JOBS[0]}"}}\n')
+        assert cell.row(shown)[0] == 1
+        assert cell.row(shown)[0] == 1
+
+
+def test_lines_that_were_read_are_not_read_again(cell: Cell) -> None:
+    cell.send("begin")
+    row = progress.Row(cell.folder, set(JOBS))
+    row.read()
+    path = cell.folder / "events.jsonl"
+    path.write_bytes(b"x" * path.stat().st_size)
+    cell.send("end")
+    row.read()
+    assert (row.ended, row.running) == (1, "environment and imports")
 
 
 def test_what_was_captured_before_counts_neither_as_done_nor_as_to_do(cell: Cell) -> None:
