@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-
 _GROUP_FILES = ("memory.max", "memory.current")
 
 

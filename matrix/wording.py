@@ -105,14 +105,18 @@ def notes(comparison: Comparison) -> Iterator[str]:
                 yield f"{kind} {words}: {some(names)}"
     if broken := [state.name for state in comparison.state if state.is_broken]:
         yield f"holds NaN or infinity that the baseline's does not: {some(broken)}"
-    if large := [state.name for state in comparison.changes("buffers") if not state.is_kept]:
-        yield f"too large to keep, so compared by digest alone: {some(large)}"
+    yield from _by_digest(comparison)
     changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:
         yield f"changed without any effect on the logits: {some(changed)}"
     if comparison.newly_missing:
         yield f"not found in the checkpoint by this release alone: {some(comparison.newly_missing)}"
+
+
+def _by_digest(comparison: Comparison) -> Iterator[str]:
+    if large := [state.name for state in comparison.changes("buffers") if not state.is_kept]:
+        yield f"too large to keep, so compared by digest alone: {some(large)}"
 
 
 def some(names: Sequence[str], limit: int = 3) -> str:

@@ -271,3 +271,13 @@ def test_two_checkpoints_of_one_name_are_refused() -> None:
 
 def test_a_selection_applies_to_ones_own_checkpoints() -> None:
     assert _names(_apply("./m", "./n", "--case", "n")) == ["n"]
+
+
+def test_an_adapter_goes_with_the_checkpoint_and_asks_for_peft() -> None:
+    spec = apply(parse(["hub:org/base", "--adapter", "./lora", "--transformers", "4.57.6", "5.2.0"]), SPEC)
+    (case,) = spec.case
+    assert (case.checkpoint, case.adapter) == ("hub:org/base", str(Path("lora").absolute()))
+    assert {"accelerate", "peft"} <= set(spec.requirements)
+    assert apply(parse(["hub:org/base", "--adapter", "hub:org/lora"]), SPEC).case[0].adapter == "hub:org/lora"
+    with pytest.raises(SpecError, match="are for a CHECKPOINT"):
+        apply(parse(["--adapter", "./lora"]), SPEC)
