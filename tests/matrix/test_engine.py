@@ -10,6 +10,7 @@ import pytest
 
 from matrix import engine, options, outcome, plan, request
 from matrix import run as runs
+from matrix.case import Case
 from matrix.engine import Work
 from matrix.environment import Lock
 from matrix.errors import EXIT_NO_CAPTURE, CheckpointError, EnvironmentFailure, NoCaptureError, SpecError
@@ -182,6 +183,15 @@ def test_resolving_fills_in_the_inputs_of_cases_that_name_none(state: State, tmp
     assert [case.input_ids for case in spec.case] == [((1, 2),), request.default_ids(32)]
     assert sources["given"].checkpoint == sources["bare"].checkpoint
     assert state.digests.is_file()
+
+
+def test_a_run_names_the_commit_and_not_the_branch() -> None:
+    source = Source(folder=Path("x"), file=None, digest="d", bytes=1, has_tokenizer=False, commit="c" * 40)
+    local = replace(source, commit=None)
+    case = Case(name="tiny", checkpoint="hub:org/tiny", tokenizer="./own", adapter="hub:org/lora@v1")
+    pinned = engine._pinned(case, Sources(checkpoint=source, tokenizer=local, adapter=source))
+    assert pinned.checkpoint == f"hub:org/tiny@{'c' * 40}"
+    assert (pinned.tokenizer, pinned.adapter) == ("./own", f"hub:org/lora@{'c' * 40}")
 
 
 def _work(state: State, size: int, *, locked: bool = True) -> Work:
