@@ -1,21 +1,22 @@
-"""Run by the Python of a cell: digests block by block are those of the whole tensor. Arguments: the folder of probes."""
+"""Run by the Python of a cell: digests block by block are those of the whole tensor. Argument: the folder of probes."""
 
 import hashlib
 import importlib.util
-import os
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import torch
 
 
-def module(folder, name):
-    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, name + ".py"))
+def module(folder: str, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(folder) / f"{name}.py")
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found
 
 
-def whole(tensor):
+def whole(tensor: torch.Tensor) -> str:
     flat = tensor.detach().contiguous().reshape(-1)
     return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
 
