@@ -5,17 +5,17 @@ Measured as the peak of resident memory (`cost` of a response) with transformers
 | capture | measured | estimate |
 |---|---|---|
 | main, any of the tiny checkpoints | 294 to 380 MiB | 384 MiB |
-| main, safetensors, 166.5 Mi elements, float32 as float32 | 1034 to 1046 MiB (load) | 1220 MiB |
-| main, the same stored in bfloat16, as float32 | 1335 to 1345 MiB (load) | 1636 MiB |
-| main, the same in bfloat16 as bfloat16 | 701 to 713 MiB (load) | 803 MiB |
+| main, safetensors, 166.5 Mi elements, float32 as float32 | 1040 to 1052 MiB | 1220 MiB |
+| main, the same stored in bfloat16, as float32 | 1335 to 1345 MiB | 1636 MiB |
+| main, the same in bfloat16 as bfloat16 | 718 to 736 MiB | 803 MiB |
 | main, pytorch_model.bin, float32 as bfloat16 | 1334 MiB | 1632 MiB |
 | main, GGUF of 4 bits, 128.3 Mi elements as float32 | 1556 to 1560 MiB | 1797 MiB |
 | evidence, 166.5 Mi elements in float32 | 2380 to 2391 MiB | 2889 MiB |
 | evidence, the same in bfloat16 | 2026 to 2034 MiB | 2472 MiB |
 | evidence, GGUF of 4 bits | 1533 to 1553 MiB | 2334 MiB |
 
-Digests and counts of whole tensors used to take up to 373 MiB more in the stage `state`; probes/bits.py takes blocks. The
-estimate is 10 to 50 % above what was measured, never below. Trace, anatomy and swap were measured on tiny checkpoints
+The estimate of a loaded checkpoint is 9 to 51 % above what was measured. A tiny model whose import alone takes 380 MiB
+leaves it no room. Trace, anatomy and swap were measured on tiny checkpoints
 only: that a swap holds two models is read off probes/parts.py, not measured.
 
 What it does not know is the forward's own memory (activations); `_ROOM` leaves a quarter for it.
