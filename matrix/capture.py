@@ -45,6 +45,7 @@ class TensorState:
         head: The first values, as Python writes them.
         persistent: Whether a state dict holds it.
         alias: The first name of the same memory, when this is not it.
+        kept: False for a non-persistent buffer that was too large to keep: only digest and first values are known.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TensorState:
     head: tuple[str, ...]
     persistent: bool
     alias: str | None
+    kept: bool = True
 
     @property
     def elements(self) -> int:

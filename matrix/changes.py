@@ -102,6 +102,11 @@ class StateChange:
         return bool(a and b and (a.dtype, a.shape) == (b.dtype, b.shape))
 
     @property
+    def is_kept(self) -> bool:
+        """Whether no side's values were too large to keep; where they were, digests alone say that they differ."""
+        return all(side.kept for side in (self.baseline, self.candidate) if side)
+
+    @property
     def is_broken(self) -> bool:
         """Whether the candidate's tensor holds NaN or infinity, and more of it than the baseline's."""
         lost = [side.elements - side.finite if side else 0 for side in (self.baseline, self.candidate)]

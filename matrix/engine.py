@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix import environment, outcome, request, sessions
+from matrix import environment, hub, memory, outcome, request, sessions
 from matrix import options as command_line
 from matrix import run as runs
 from matrix import spec as specs
 from matrix.capture import read_tokens
+from matrix.case import Case
 from matrix.cell import Cell
+from matrix.console import say
 from matrix.environment import Lock
 from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import available_bytes, this_machine
@@ -24,13 +26,9 @@ from matrix.pairs import pairs
 from matrix.plan import Job, Plan, plan
 from matrix.request import Task
 from matrix.run import Run
-from matrix.sources import Resolver, Source
+from matrix.sources import Resolver, Source, Sources
 from matrix.spec import Spec
 from matrix.state import State
-
-_IMPORT_BYTES = 1 << 30
-_UNPACKED = 8
-"""Memory of a cell: torch and transformers imported, plus a checkpoint that may unpack (4-bit GGUF to float32)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class Work:
     Attributes:
         spec: What is asked for, with every input filled in.
         plan: Cells and jobs.
-        sources: Case name → its checkpoint and tokenizer.
+        sources: Case name → what it is loaded from.
         locks: Cell id → its lock, or why there is none.
         state: Where captures go.
         options: How to run: cells at a time, and whether earlier captures count.
@@ -48,7 +46,7 @@ class Work:
 
     spec: Spec
     plan: Plan
-    sources: Mapping[str, tuple[Source, Source]]
+    sources: Mapping[str, Sources]
     locks: Mapping[str, Lock | EnvironmentFailure]
     state: State
     options: Options
@@ -132,7 +130,7 @@ def complete(run: Run, work: Work, cells: Sequence[Cell], jobs: Sequence[Job] | 
     return outcomes + capture(run, work, _evidence(run, cells), again=True)
 
 
-def resolve(spec: Spec, resolver: Resolver) -> tuple[Spec, dict[str, tuple[Source, Source]]]:
+def resolve(spec: Spec, resolver: Resolver) -> tuple[Spec, dict[str, Sources]]:
     """Find every case's checkpoint and tokenizer, and fill in the inputs of cases that name none.
 
     Raises:
@@ -140,12 +138,24 @@ def resolve(spec: Spec, resolver: Resolver) -> tuple[Spec, dict[str, tuple[Sourc
     """
     sources, cases = {}, []
     for case in spec.case:
-        checkpoint = resolver.checkpoint(case)
-        tokenizer = resolver.tokenizer(case)
-        sources[case.name] = (checkpoint, tokenizer)
-        cases.append(request.with_inputs(case, checkpoint, tokenizer))
+        found = sources[case.name] = resolver.sources(case)
+        cases.append(request.with_inputs(_pinned(case, found), found.checkpoint, found.tokenizer))
     resolver.save()
     return replace(spec, case=tuple(cases)), sources
+
+
+def _pinned(case: Case, found: Sources) -> Case:
+    """The case with commits in place of the Hub's branches and tags: a run says which bytes it is about."""
+
+    def pin(name: str | None, source: Source | None) -> str | None:
+        return f"hub:{hub.parse(name).repository}@{source.commit}" if name and source and source.commit else name
+
+    return replace(
+        case,
+        checkpoint=pin(case.checkpoint, found.checkpoint) or case.checkpoint,
+        tokenizer=pin(case.tokenizer, found.tokenizer),
+        adapter=pin(case.adapter, found.adapter),
+    )
 
 
 def lock(cells: Sequence[Cell], state: State) -> dict[str, Lock | EnvironmentFailure]:
@@ -184,9 +194,14 @@ def capture(run: Run, work: Work, jobs: Mapping[Cell, Sequence[Job]], *, again: 
         folder, found = run.cell(cell.id), work.locks[cell.id]
         if isinstance(found, EnvironmentFailure):
             outcome.write_failure(folder, cell, "env_failed", str(found))
-        elif not outcome.ask(folder, cell, found, todo, _before(folder, todo) if again else ()):
+            continue
+        left = _too_large(work, todo)
+        fitting = [task for task in todo if task.id not in {out.id for out in left}]
+        if not outcome.ask(folder, cell, found, fitting, [*(_before(folder, todo) if again else ()), *left]):
             waiting.append(cell)
-    sessions.drive(run, waiting, work.options.jobs or default_jobs(work))
+    if waiting:
+        running = {cell: [task.job for task in tasks[cell]] for cell in waiting}
+        sessions.drive(run, waiting, work.options.jobs or default_jobs(work, running))
     return [done for cell in tasks for done in outcome.read(run.cell(cell.id))]
 
 
@@ -196,12 +211,33 @@ def _before(folder: Path, tasks: Sequence[Task]) -> list[Outcome]:
     return [done for done in outcome.read(folder) if done.id not in now]
 
 
-def default_jobs(work: Work) -> int:
-    """As many cells at a time as there are cores, and as fit into the memory that is free now."""
-    models = [case.name for case in work.spec.case if case.probe == "model"]
-    largest = max((work.sources[name][0].bytes for name in models), default=0)
-    fitting = available_bytes() // (_IMPORT_BYTES + _UNPACKED * largest)
-    return max(1, min(this_machine().cores, fitting))
+def default_jobs(work: Work, jobs: Mapping[Cell, Sequence[Job]] | None = None) -> int:
+    """As many cells at a time as there are cores, and as fit into the memory that is free now; at least one.
+
+    A job that does not fit alone is said before anything starts.
+
+    Args:
+        work: The plan and where its cases are loaded from.
+        jobs: What each cell is to capture; everything that the plan loads when None.
+    """
+    asked = jobs if jobs is not None else {cell: work.plan.loads(cell) for cell in work.plan.cells}
+    needs = [memory.largest(todo, work.sources) for todo in asked.values()] or [memory.IMPORTS]
+    available = available_bytes()
+    if max(needs) > available:
+        said = f"about {memory.gib(max(needs))} for its largest capture, and {memory.gib(available)} are available"
+        say(f"memory: a cell needs {said}; one cell runs at a time, and may be stopped by the system")
+    return memory.at_a_time(needs, available, this_machine().cores)
+
+
+def _too_large(work: Work, tasks: Sequence[Task]) -> list[Outcome]:
+    """Closer looks that would not fit into the memory that is free now: they are left out, and the report says so."""
+    available, left = available_bytes(), []
+    for task in tasks:
+        needed = memory.need(task.job, work.sources[task.job.case.name])
+        if task.job.take == "evidence" and needed > available and not outcome.is_captured(task.content):
+            reason = f"a closer look needs about {memory.gib(needed)} and {memory.gib(available)} are available"
+            left.append(Outcome(id=task.id, key=task.key, status="not_run", reason=reason, transient=True))
+    return left
 
 
 def _same_ids(run: Run, work: Work, cells: Sequence[Cell]) -> dict[Cell, list[Job]]:

@@ -44,6 +44,7 @@ class Options:
     run_id: str | None = None
     fresh: bool = False
     trust_remote_code: bool = False
+    adapter: str | None = None
     text: tuple[str, ...] = ()
     auto_class: str | None = None
     generate: int | None = None
@@ -78,10 +79,16 @@ def apply(options: Options, spec: Spec) -> Spec:
 
 def _with_cases(options: Options, spec: Spec) -> Spec:
     if not options.checkpoints and (
-        options.text or options.auto_class or options.generate or options.trust_remote_code or options.probe
+        options.text
+        or options.auto_class
+        or options.generate
+        or options.trust_remote_code
+        or options.probe
+        or options.adapter
     ):
         raise SpecError(
-            "--text, --auto-class, --generate, --probe and --trust-remote-code are for a CHECKPOINT, and none is given",
+            "--text, --auto-class, --generate, --adapter, --probe and --trust-remote-code are for a CHECKPOINT,"
+            " and none is given",
             next_step="give the CHECKPOINT first, or write the case into a spec",
         )
     cases = tuple(_own_case(options, checkpoint) for checkpoint in options.checkpoints) or spec.case
@@ -100,16 +107,21 @@ def _with_cases(options: Options, spec: Spec) -> Spec:
 
 def _own_case(options: Options, checkpoint: str) -> Case:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", checkpoint.rstrip("/").rsplit("/", 1)[-1]).strip("-._") or "checkpoint"
-    location = checkpoint if re.match(r"(hub|package):", checkpoint) else str(Path(checkpoint).absolute())
     case = Case(
         name=name,
-        checkpoint=location,
+        checkpoint=_location(checkpoint),
+        adapter=_location(options.adapter) if options.adapter else None,
         trust_remote_code=options.trust_remote_code,
         text=options.text,
         generate=options.generate or 0,
         probe=options.probe or "model",
     )
     return replace(case, auto_class=options.auto_class) if options.auto_class else case
+
+
+def _location(name: str) -> str:
+    """A path as seen from the folder that the command was typed in; names of the Hub and of packages as they are."""
+    return name if re.match(r"(hub|package):", name) else str(Path(name).absolute())
 
 
 def _with_axes(options: Options, spec: Spec) -> Spec:
@@ -263,6 +275,11 @@ def add_own_checkpoints(parser: argparse.ArgumentParser) -> None:
         "--auto-class",
         metavar="CLASS",
         help="an Auto class or model class of transformers (default: AutoModelForCausalLM)",
+    )
+    own.add_argument(
+        "--adapter",
+        metavar="ADAPTER",
+        help="a PEFT adapter on top of the checkpoint: a folder, hub:org/name@revision or package:name==version/path",
     )
     own.add_argument("--generate", type=int, metavar="N", help="greedy tokens to generate (default: 0)")
     own.add_argument(

@@ -25,8 +25,10 @@ IMPLIED_REQUIREMENTS = {
     "gguf": ("accelerate", "gguf"),
     "low_cpu_mem_usage": ("accelerate",),
     "device_map": ("accelerate",),
+    "adapter": ("accelerate", "peft"),
 }
-"""What transformers needs to read a .gguf file, and to honour certain from_pretrained arguments in 4.x."""
+"""What transformers needs to read a .gguf file, to honour certain from_pretrained arguments in 4.x, and to load an
+adapter (peft itself requires accelerate; named all the same, since its version may be an axis)."""
 
 
 Take = Literal["main", "repeat", "evidence", "anatomy", "trace", "swap", "shrink", "roster", "author"]
@@ -184,6 +186,7 @@ def requirements(cases: tuple[Case, ...], further: tuple[str, ...] = ()) -> tupl
     for case in cases:
         read = (case.checkpoint, case.tokenizer or "")
         features = {*case.load, *(["gguf"] if any(name.endswith(".gguf") for name in read) else [])}
+        features |= {"adapter"} if case.adapter else set()
         needs.update(need for feature in features for need in IMPLIED_REQUIREMENTS.get(feature, ()))
     return tuple(sorted(needs))
 

@@ -18,7 +18,7 @@ from matrix.cell import Cell
 from matrix.environment import Lock
 from matrix.machine import this_machine
 from matrix.plan import Job, Take
-from matrix.sources import Source
+from matrix.sources import Source, Sources
 from matrix.state import ROOT, State
 
 SCHEMA = 1
@@ -68,9 +68,9 @@ def with_inputs(case: Case, checkpoint: Source, tokenizer: Source) -> Case:
     return default_inputs.fill(case, checkpoint.folder, has_tokenizer=tokenizer.has_tokenizer)
 
 
-def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state: State) -> Task:
+def task(cell: Cell, job: Job, lock: Lock, sources: Sources, state: State) -> Task:
     """Describe one job in one cell for the harness."""
-    checkpoint, tokenizer = sources
+    checkpoint, tokenizer, adapter = sources.checkpoint, sources.tokenizer, sources.adapter
     content: dict[str, Any] = {
         "id": job.id,
         "probe": _probe(job),
@@ -84,8 +84,9 @@ def task(cell: Cell, job: Job, lock: Lock, sources: tuple[Source, Source], state
         "variant": asdict(job.variant),
         "checkpoint": {"folder": str(checkpoint.folder), "file": checkpoint.file},
         "tokenizer": {"folder": str(tokenizer.folder), "file": tokenizer.file},
+        "adapter": {"folder": str(adapter.folder)} if adapter else None,
     }
-    key = _key(cell, content, lock, [checkpoint.digest, tokenizer.digest, *job.captures.values()])
+    key = _key(cell, content, lock, [*(source.digest for source in sources.all), *job.captures.values()])
     return Task(job=job, id=job.id, key=key, content={**content, "key": key, "folder": str(state.captures / key)})
 
 

@@ -18,6 +18,8 @@ from matrix.run import RUN_VARIABLE, Run
 from matrix.state import ROOT
 
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.25
+"""How often it is looked whether nox has ended, and how often a person is shown how far the cells are."""
 
 
 def drive(
@@ -45,8 +47,11 @@ def drive(
         )
         try:
             with _shown(run, cells, watched=watched) as shown:
+                shown_at = time.monotonic() - _LOOK_SECONDS
                 while process.poll() is None and not (stop and stop.is_set()):
-                    shown.refresh()
+                    if time.monotonic() - shown_at >= _LOOK_SECONDS:
+                        shown.refresh()
+                        shown_at = time.monotonic()
                     time.sleep(_POLL_SECONDS)
                 shown.refresh()
         finally:

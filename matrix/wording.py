@@ -116,6 +116,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
                 yield f"{kind} {words}: {some(names)}"
     if broken := [state.name for state in comparison.state if state.is_broken]:
         yield f"holds NaN or infinity that the baseline's does not: {some(broken)}"
+    yield from _by_digest(comparison)
     changed = [state.name for state in comparison.changes("buffers") if not state.same_layout]
     changed += [f"config value {change.key}" for change in comparison.config]
     if changed and comparison.outputs is None and comparison.shapes is None:
@@ -131,6 +132,11 @@ def _unshared(outputs: Unshared) -> Iterator[str]:
     for names, words in ((outputs.baseline, "not returned any more"), (outputs.candidate, "returned here alone")):
         if names:
             yield f"outputs {words}: {some(names)}"
+
+
+def _by_digest(comparison: Comparison) -> Iterator[str]:
+    if large := [state.name for state in comparison.changes("buffers") if not state.is_kept]:
+        yield f"too large to keep, so compared by digest alone: {some(large)}"
 
 
 def some(names: Sequence[str], limit: int = 3) -> str:

@@ -171,31 +171,37 @@ def new_folder(folder):
 
 def write(folder, response, tensors):
     """Write response.json, with what is said of the tensors, and tensors.safetensors."""
+    import probe_bits as bits
     import torch
     from safetensors.torch import save_file
 
-    described, stored = {}, {}
+    described, stored, taken = {}, {}, set()
     for name, tensor in tensors.items():
-        described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256(tensor)}
-        described[name]["finite"] = int(torch.isfinite(tensor).sum())
+        described[name] = {"dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": bits.digest(tensor)}
+        described[name]["finite"] = bits.finite(tensor)
         # readers without torch know no bfloat16 or float8; float32 holds their values exactly
         narrow = tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16)
-        whole = tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype)
-        stored[name] = whole.clone(memory_format=torch.contiguous_format)
+        stored[name] = alone(tensor.detach().to("cpu", torch.float32 if narrow else tensor.dtype), taken)
     response["tensors"] = described
     save_file(stored, os.path.join(folder, "tensors.safetensors"))
     with open(os.path.join(folder, "response.json"), "w", encoding="utf-8") as file:
         json.dump(response, file, indent=1, default=str)
 
 
-def sha256(tensor):
-    """Digest of a tensor's bytes in its own dtype, row-major."""
-    import hashlib
+def alone(tensor, taken):
+    """A tensor as it can be stored: copied only where it is laid out otherwise, or its memory is stored already.
 
+    Args:
+        tensor: On the CPU.
+        taken: Where the memory of what is stored begins; this one's is added.
+    """
+    place = tensor.untyped_storage().data_ptr()
+    if tensor.is_contiguous() and not tensor.is_neg() and not tensor.is_conj() and place not in taken:
+        taken.add(place)
+        return tensor
     import torch
 
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def describe_environment(torch):

@@ -10,6 +10,7 @@ import warnings
 import torch
 import torch._dynamo  # a first forward imports it anyway; here every isolated job shares the one import
 import transformers
+from probe_bits import digest, finite  # noqa: F401 - what the probes of models call
 from probe_outputs import file_outputs, main_output, outputs_of, places  # noqa: F401 - of every model, whoever loads it
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_outputs  # noqa: F401 - likewise
 
@@ -34,9 +35,25 @@ def from_pretrained(job):
     torch.manual_seed(1 if job["take"] == "repeat" else 0)
     model_class = getattr(transformers, case["auto_class"])
     model, loading = model_class.from_pretrained(checkpoint["folder"], output_loading_info=True, **options)
+    if job.get("adapter"):
+        model = with_adapter(model, job["adapter"]["folder"])
     keys = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
     found = {key: sorted(map(str, loading.get(key) or ())) for key in keys}
     return model, {**found, "missing_keys": own_names(model, found["missing_keys"])}
+
+
+def with_adapter(model, folder):
+    """The model with a PEFT adapter on top, unmerged: its parameters stand beside the model's own.
+
+    transformers' own `load_adapter` changes layers in place, so that class and names stay the model's; prompt learning,
+    which it does not know, goes through peft's wrapper.
+    """
+    import peft
+
+    if peft.PeftConfig.from_pretrained(folder).is_prompt_learning or not hasattr(model, "load_adapter"):
+        return peft.PeftModel.from_pretrained(model, folder)
+    model.load_adapter(folder)
+    return model
 
 
 def own_names(model, keys):
@@ -178,11 +195,3 @@ def tensors_of(model):
     """Every parameter and buffer by every name it has: tied ones appear under each."""
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers(remove_duplicate=False)
-
-
-def digest(tensor):
-    """sha256 over a tensor's bytes, row-major; `meta` for a tensor that was never given memory."""
-    if tensor.is_meta:
-        return "meta"
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(flat.view(torch.uint8).numpy()).hexdigest()

@@ -8,6 +8,8 @@ import torch
 
 HEAD = 8
 ONE_FORWARD = ("labels", "return_dict", "logits_to_keep", "num_logits_to_keep")
+LARGE = 64 << 20
+"""Bytes above which a non-persistent buffer is not kept: its digest and its first values must do."""
 
 
 def capture(job, record):
@@ -65,7 +67,7 @@ def is_poison(tensor):
 
 
 def state(model, tensors):
-    """Describe every parameter and buffer; non-persistent buffers are also kept whole, as `buffer/<name>`."""
+    """Describe every parameter and buffer; non-persistent buffers, unless large, are also kept, as `buffer/<name>`."""
     volatile = non_persistent(model)
     first, described, digests = {}, {"parameters": [], "buffers": []}, {}
     for kind, named in (("parameters", model.named_parameters), ("buffers", model.named_buffers)):
@@ -77,7 +79,9 @@ def state(model, tensors):
             entry = describe(name, tensor, digests[alias])
             entry.update(persistent=name not in volatile, alias=None if alias == name else alias)
             described[kind].append(entry)
-            if name in volatile and not tensor.is_meta:
+            if name in volatile and tensor.numel() * tensor.element_size() > LARGE:
+                entry["kept"] = False
+            elif name in volatile and not tensor.is_meta:
                 tensors["buffer/" + name] = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     return described["parameters"], described["buffers"]
 
@@ -87,11 +91,18 @@ def describe(name, tensor, sha256):
     facts = {"name": name, "dtype": str(tensor.dtype)[6:], "shape": list(tensor.shape), "sha256": sha256}
     if tensor.is_meta:
         return {**facts, "finite": 0, "head": []}
-    finite = int(torch.isfinite(tensor).sum()) if tensor.is_floating_point() or tensor.is_complex() else tensor.numel()
-    head = tensor.detach().reshape(-1)[:HEAD].cpu()
+    finite = hf.finite(tensor) if tensor.is_floating_point() or tensor.is_complex() else tensor.numel()
+    head = first(tensor.detach())
     # repr keeps nan and inf, which JSON has no numbers for
     values = [repr(value) for value in (head.double() if head.is_floating_point() else head).tolist()]
     return {**facts, "finite": finite, "head": values}
+
+
+def first(tensor):
+    """The first values in row-major order; a tensor that is not contiguous is not copied for them."""
+    while tensor.dim() > 1 and tensor[0].numel() >= HEAD:
+        tensor = tensor[0]
+    return tensor.reshape(-1)[:HEAD].cpu()
 
 
 def non_persistent(model):

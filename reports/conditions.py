@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import TypeGuard
 
 from matrix.capture import Capture
 from matrix.case import Variant
@@ -59,6 +60,21 @@ def repeated(verdicts: Verdicts) -> str:
     devices = {job.variant.device for job in verdicts.plan.jobs}
     exact = "" if devices == {"cpu"} else "; TF32 was off on GPUs"
     return f"{who} loaded twice, in two processes, and run forward twice after each load{exact}."
+
+
+def commits(verdicts: Verdicts) -> str:
+    """Which commits of the Hub the checkpoints were, as a sentence; nothing where none comes from there."""
+    named = {case.name: (case.checkpoint, case.tokenizer, case.adapter) for case in verdicts.run.spec.case}
+    found = [
+        f"{name}: {listing(dict.fromkeys(source.removeprefix('hub:') for source in sources if _is_on_hub(source)))}"
+        for name, sources in named.items()
+        if any(map(_is_on_hub, sources))
+    ]
+    return f"From the Hub, by commit: {'; '.join(found)}." if found else ""
+
+
+def _is_on_hub(source: str | None) -> TypeGuard[str]:
+    return bool(source and source.startswith("hub:"))
 
 
 def _facts(environment: Mapping[str, object]) -> dict[str, str]:

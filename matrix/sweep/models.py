@@ -15,7 +15,7 @@ from matrix.errors import EnvironmentFailure, NoCaptureError, SpecError
 from matrix.outcome import Outcome
 from matrix.plan import Job, plan, shard
 from matrix.run import Run
-from matrix.sources import Source
+from matrix.sources import Source, Sources
 from matrix.spec import Spec
 from matrix.state import State
 from matrix.sweep import author, roster
@@ -143,8 +143,8 @@ def _unbuilt(folder: Path, done: Outcome | None) -> Unbuilt:
     return Unbuilt(step=done.stage or "start", reason=f"{done.status}: {done.reason or 'no reason was left'}")
 
 
-def _nothing(folder: Path) -> tuple[Source, Source]:
+def _nothing(folder: Path) -> Sources:
     empty = folder / "nothing"
     empty.mkdir(parents=True, exist_ok=True)
     source = Source(folder=empty, file=None, digest="", bytes=0, has_tokenizer=False)
-    return source, source
+    return Sources(checkpoint=source, tokenizer=source)

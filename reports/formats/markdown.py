@@ -55,6 +55,7 @@ def render(verdicts: Verdicts) -> str:
         stale=[_stale(stale.known, looked(verdicts, names, stale)) for stale in verdicts.stale],
         cells=markdown(tables.cells(verdicts, names)),
         costs=[cost for case in verdicts.run.spec.case if (cost := _cost(verdicts, names, case.name))],
+        commits=conditions.commits(verdicts),
         held_fixed=conditions.held_fixed(verdicts),
         repeated=conditions.repeated(verdicts),
         environment=markdown(tables.environment(verdicts, names)),

@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
-from matrix import default_inputs, engine, options, plan
+from matrix import default_inputs, engine, options, outcome, plan
 from matrix import run as runs
+from matrix.case import Case
 from matrix.engine import Work
 from matrix.environment import Lock
 from matrix.errors import EXIT_NO_CAPTURE, CheckpointError, EnvironmentFailure, NoCaptureError, SpecError
 from matrix.machine import this_machine
 from matrix.options import Options
+from matrix.outcome import Outcome
 from matrix.plan import Take
 from matrix.run import Run
-from matrix.sources import Resolver, Source
+from matrix.sources import Resolver, Source, Sources
 from matrix.spec import Spec
 from matrix.state import State
+from matrix.verdicts import judge_run
 from tests.matrix.builders import IDS, moved, small_spec, write_capture, write_checkpoint, write_failed_capture
 
 SPEC = """
@@ -178,19 +181,35 @@ def test_resolving_fills_in_the_inputs_of_cases_that_name_none(state: State, tmp
     ]
     spec, sources = engine.resolve(small_spec(case=cases), Resolver(state, tmp_path))
     assert [case.input_ids for case in spec.case] == [((1, 2),), default_inputs.ids(32)]
-    assert sources["given"][0] == sources["bare"][0]
+    assert sources["given"].checkpoint == sources["bare"].checkpoint
     assert state.digests.is_file()
 
 
+def test_a_run_names_the_commit_and_not_the_branch() -> None:
+    source = Source(folder=Path("x"), file=None, digest="d", bytes=1, has_tokenizer=False, commit="c" * 40)
+    local = replace(source, commit=None)
+    case = Case(name="tiny", checkpoint="hub:org/tiny", tokenizer="./own", adapter="hub:org/lora@v1")
+    pinned = engine._pinned(case, Sources(checkpoint=source, tokenizer=local, adapter=source))
+    assert pinned.checkpoint == f"hub:org/tiny@{'c' * 40}"
+    assert (pinned.tokenizer, pinned.adapter) == ("./own", f"hub:org/lora@{'c' * 40}")
+
+
 def _work(state: State, size: int, *, locked: bool = True) -> Work:
-    source = Source(folder=Path("model"), file=None, digest="bytes", bytes=size, has_tokenizer=False)
+    folder = state.folder / f"model-{size}"
+    if not folder.exists():
+        # a sparse file: as large as it says, and yet nothing on disk
+        write_checkpoint(folder)
+        with (folder / "pytorch_model.bin").open("wb") as file:
+            file.truncate(size)
+        (folder / "model.safetensors").unlink()
+    source = Source(folder=folder, file=None, digest="bytes", bytes=size, has_tokenizer=False)
     spec = small_spec()
     made = plan.plan(spec)
     lock = Lock(path=Path("lock"), digest="lock") if locked else EnvironmentFailure("no")
     return Work(
         spec=spec,
         plan=made,
-        sources={"tiny": (source, source)},
+        sources={"tiny": Sources(checkpoint=source, tokenizer=source)},
         locks=dict.fromkeys([c.id for c in made.cells], lock),
         state=state,
         options=Options(),
@@ -199,7 +218,39 @@ def _work(state: State, size: int, *, locked: bool = True) -> Work:
 
 def test_as_many_cells_run_at_a_time_as_cores_and_memory_allow(state: State) -> None:
     assert 1 <= engine.default_jobs(_work(state, 1)) <= this_machine().cores
-    assert engine.default_jobs(_work(state, 1 << 50)) == 1
+    assert engine.default_jobs(_work(state, 1 << 43)) == 1
+
+
+def test_a_job_that_does_not_fit_alone_is_said_before_anything_starts(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.default_jobs(_work(state, 1))
+    assert capsys.readouterr().err == ""
+    engine.default_jobs(_work(state, 1 << 43))
+    said = capsys.readouterr().err
+    assert said.startswith("memory: a cell needs about 10240.")
+    assert "one cell runs at a time" in said
+    assert said.count("\n") == 1
+
+
+def test_a_closer_look_that_would_not_fit_is_left_out_and_the_report_says_so(state: State) -> None:
+    run, work = runs.new(state.runs, small_spec(), "matrix", []), _work(state, 1 << 43)
+    lock = state.folder / "lock.txt"
+    lock.write_text("")
+    work = replace(work, locks=dict.fromkeys(work.locks, Lock(path=lock, digest="lock")))
+    for cell, by in zip(work.plan.cells, (0, 0, 1), strict=True):
+        write_capture(run.cell(cell.id) / "tiny/float32-eager", logits=moved(by))
+        outcomes = [Outcome(id=job.id, key="key", status="captured") for job in work.plan.jobs]
+        outcome.write(
+            run.cell(cell.id), {"schema": 1, "id": cell.id, "axes": {}, "lock": {"digest": ""}}, outcomes, 1.0
+        )
+    run.write()
+    engine.capture(run, work, engine._evidence(run, work.plan.cells), again=True)
+    assert not (run.folder / "nox.log").exists()
+    judged = next(found for found in judge_run(run).judgements if found.candidate.cell.axes["transformers"] == "3.0")
+    assert judged.rounding
+    assert "a closer look needs about" in judged.rounding.lacking[0]
+    assert judged.verdict == "drift"
 
 
 def test_a_cell_without_an_environment_has_no_tasks(state: State) -> None:

@@ -177,6 +177,15 @@ def test_a_buffer_of_another_layout_is_judged_by_the_logits(tmp_path: Path) -> N
     assert found.notes == ("changed without any effect on the logits: mask",)
 
 
+def test_a_buffer_that_was_too_large_to_keep_is_drift_by_its_digest_and_the_notes_say_so(tmp_path: Path) -> None:
+    old, new = ({"buffers": [{**tensor("mask", [value]), "kept": False}]} for value in (1.0, 2.0))
+    found = judged(tmp_path, old, new)
+    assert (found.verdict, found.stage, found.where) == ("drift", "buffers", "mask")
+    assert "too large to keep, so compared by digest alone: mask" in found.notes
+    assert found.comparison
+    assert found.comparison.changes("buffers")[0].difference is None
+
+
 def test_logits_of_another_dtype_are_not_the_same(tmp_path: Path) -> None:
     a, b = captured(tmp_path / "a"), captured(tmp_path / "b")
     narrow = replace(b, outputs={"logits": {**b.outputs["logits"], "dtype": "bfloat16", "sha256": "other"}})

@@ -284,3 +284,12 @@ def test_the_cache_is_an_option_of_the_variants() -> None:
     spec = _apply("--cache", "on", "off", "--within", "cache")
     assert (spec.variants.cache, spec.within) == (("on", "off"), ("cache",))
     assert "does not exist" in _refusal("--cache", "maybe")
+
+
+def test_an_adapter_goes_with_the_checkpoint_and_asks_for_peft() -> None:
+    spec = _apply("hub:org/base", "--adapter", "./lora")
+    (case,) = spec.case
+    assert (case.checkpoint, case.adapter) == ("hub:org/base", str(Path("lora").absolute()))
+    assert {"accelerate", "peft"} <= set(spec.requirements)
+    assert _apply("hub:org/base", "--adapter", "hub:org/lora").case[0].adapter == "hub:org/lora"
+    assert "are for a CHECKPOINT" in _refusal("--adapter", "./lora")

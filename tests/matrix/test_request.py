@@ -15,7 +15,7 @@ from matrix.case import Case, Variant
 from matrix.cell import Cell
 from matrix.environment import Lock
 from matrix.plan import Job, Take
-from matrix.sources import Source
+from matrix.sources import Source, Sources
 from matrix.state import State
 from tests.matrix.builders import write_checkpoint
 
@@ -24,7 +24,7 @@ PARTS: dict[str, Any] = {
     "cell": Cell(axes={"transformers": "1.0"}),
     "job": Job(case=Case(name="tiny", checkpoint="model", text=("hello",)), variant=Variant()),
     "lock": Lock(path=Path("/lock"), digest="lock"),
-    "sources": (SOURCE, SOURCE),
+    "sources": Sources(checkpoint=SOURCE, tokenizer=SOURCE),
     "state": State(folder=Path("/state")),
 }
 
@@ -50,9 +50,10 @@ def _case(**changes: Any) -> dict[str, Job]:  # noqa: ANN401 - what a case may h
         {"job": replace(PARTS["job"], take="evidence")},
         {"job": replace(PARTS["job"], through=Variant(dtype="bfloat16"))},
         {"lock": Lock(path=Path("/lock"), digest="other")},
-        {"sources": (replace(SOURCE, digest="other"), SOURCE)},
-        {"sources": (SOURCE, replace(SOURCE, digest="other"))},
-        {"sources": (replace(SOURCE, file="a.gguf"), SOURCE)},
+        {"sources": Sources(checkpoint=replace(SOURCE, digest="other"), tokenizer=SOURCE)},
+        {"sources": Sources(checkpoint=SOURCE, tokenizer=SOURCE, adapter=replace(SOURCE, digest="adapter"))},
+        {"sources": Sources(checkpoint=SOURCE, tokenizer=replace(SOURCE, digest="other"))},
+        {"sources": Sources(checkpoint=replace(SOURCE, file="a.gguf"), tokenizer=SOURCE)},
         {"cell": Cell(axes={"transformers": "1.0"}, environ={"MODE": "fast"})},
         {"cell": Cell(axes={"transformers": "1.0"}, python="3.9")},
     ],
@@ -67,7 +68,7 @@ def test_what_decides_the_bits_changes_the_key(changes: dict[str, Any]) -> None:
         _case(name="other"),
         _case(checkpoint="elsewhere"),
         _case(timeout=1),
-        {"sources": (replace(SOURCE, folder=Path("/moved")), SOURCE)},
+        {"sources": Sources(checkpoint=replace(SOURCE, folder=Path("/moved")), tokenizer=SOURCE)},
         {"lock": Lock(path=Path("/moved"), digest="lock")},
         {"state": State(folder=Path("/moved"))},
         {"cell": Cell(axes={"release": "1.0"})},
@@ -118,7 +119,13 @@ def _code(folder: Path, files: dict[str, str], **changes: Any) -> str | None:  #
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     source = replace(SOURCE, folder=folder)
-    code = request.task(**{**PARTS, **_case(**{"trust_remote_code": True, **changes}), "sources": (source, source)})
+    code = request.task(
+        **{
+            **PARTS,
+            **_case(**{"trust_remote_code": True, **changes}),
+            "sources": Sources(checkpoint=source, tokenizer=source),
+        }
+    )
     return code.content["code"]  # type: ignore[no-any-return]
 
 
@@ -201,3 +208,12 @@ def test_ids_take_the_place_of_a_chat_too() -> None:
     chat = _case(text=(), chat=(({"role": "user", "content": "hello"},),), padding="left")["job"]
     case = request.same_ids(chat, {"input_ids": [[1, 2]]}).case
     assert (case.chat, case.padding, case.input_ids) == ((), None, ((1, 2),))
+
+
+def test_an_adapter_reaches_the_probe_as_a_folder() -> None:
+    adapter = replace(SOURCE, folder=Path("/adapter"))
+    content = request.task(
+        **{**PARTS, "sources": Sources(checkpoint=SOURCE, tokenizer=SOURCE, adapter=adapter)}
+    ).content
+    assert content["adapter"] == {"folder": "/adapter"}
+    assert request.task(**PARTS).content["adapter"] is None

@@ -19,7 +19,7 @@ from matrix.outcome import Outcome
 from matrix.plan import Job
 from matrix.request import Task
 from matrix.runner import Watch
-from matrix.sources import Source
+from matrix.sources import Source, Sources
 from matrix.state import State
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
@@ -40,7 +40,10 @@ class Desk:
 
     def tasks(self, names: Sequence[str], timeout: int = 30) -> list[Task]:
         jobs = [_job(name, timeout) for name in names]
-        return [request.task(self.cell, job, self.lock, (SOURCE, SOURCE), self.state) for job in jobs]
+        return [
+            request.task(self.cell, job, self.lock, Sources(checkpoint=SOURCE, tokenizer=SOURCE), self.state)
+            for job in jobs
+        ]
 
     def run(self, *names: str, timeout: int = 30) -> dict[str, Outcome]:
         """Run one job per name (`name@repeat`: a second load) and return the outcomes by name."""

@@ -149,23 +149,6 @@ def test_a_package_that_is_named_in_another_way_is_refused(resolver: Resolver, n
     assert "package:name==version/path/inside" in _refusal(resolver, checkpoint=name)
 
 
-@pytest.mark.parametrize("name", ["hub:", "hub:a/b/c", "hub:a/b@", "hub:a b"])
-def test_a_hub_checkpoint_that_is_named_in_another_way_is_refused(resolver: Resolver, name: str) -> None:
-    assert "hub:org/name@revision" in _refusal(resolver, checkpoint=name)
-
-
-def test_a_hub_checkpoint_that_cannot_be_fetched_leaves_nothing(
-    resolver: Resolver, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    message = _refusal(resolver, checkpoint="hub:nobody/nothing@v1")
-    assert "could not be fetched from the Hub" in message
-    assert "given:   nobody/nothing@v1: " in message
-    assert "or give a local folder" in message
-    assert list((state.checkpoints / "hub").iterdir()) == []
-
-
 def test_a_package_is_unpacked_once(resolver: Resolver, state: State, wheels: Path) -> None:
     write_wheel(wheels, "weights", "1.0", requires=["nowhere"], files="tiny.gguf")
     source = resolver.checkpoint(_case(checkpoint="package:weights==1.0/weights/tiny.gguf"))

@@ -80,8 +80,8 @@ def draft(setting: Setting, job: Job, stage: Stage) -> Draft:
         job: With the smallest input that shows it.
         stage: What the script looks at.
     """
-    checkpoint, tokenizer = setting.work.sources[job.case.name]
-    source = tokenizer if stage == "tokens" else checkpoint
+    found = setting.work.sources[job.case.name]
+    source = found.tokenizer if stage == "tokens" else found.checkpoint
     files = None if source.file else shrink.small_files(source.folder, stage)
     config = {} if source.file or stage == "tokens" else reduce.read_config(source.folder)
     tried = reduce.candidates(config, _inputs(job, stage)) if config and files is not None else ()
