@@ -14,7 +14,12 @@ MEDIA = re.compile(
 )
 """Arguments without which a part of the model would be idle, though the forward may not ask for them."""
 
-MARKS = (("pixel_values_videos", ("video_token_id", "video_token_index")), ("pixel_values", ("image_token_id", "image_token_index", "media_token_id", "img_token_id")), ("input_features", ("audio_token_id", "audio_token_index")), ("input_values", ("audio_token_id", "audio_token_index")))
+MARKS = (
+    ("pixel_values_videos", ("video_token_id", "video_token_index")),
+    ("pixel_values", ("image_token_id", "image_token_index", "media_token_id", "img_token_id")),
+    ("input_features", ("audio_token_id", "audio_token_index")),
+    ("input_values", ("audio_token_id", "audio_token_index")),
+)
 """An argument, and the config's names for the id that stands in a text for each of its features."""
 
 MISMATCH = re.compile(r"tokens:?\s*(\d+)\D+features:?\s*(?:torch\.Size\(\[)?(\d+)")
@@ -31,7 +36,9 @@ def inputs_of(model, model_type):
         Exception: What the model says to the likeliest input, when it accepts none.
     """
     names = inspect.signature(model.forward).parameters
-    asked = [name for name, kind in names.items() if kind.default is kind.empty and kind.kind == kind.POSITIONAL_OR_KEYWORD]
+    asked = [
+        name for name, kind in names.items() if kind.default is kind.empty and kind.kind == kind.POSITIONAL_OR_KEYWORD
+    ]
     main = model.main_input_name
     main = [name for name in ([main] if isinstance(main, str) else main) if name in names] or list(names)[:1]
     further = [name for name in names if name in ("input_ids", "decoder_input_ids", "bbox")]
@@ -42,7 +49,7 @@ def inputs_of(model, model_type):
         found, refused = written(model, names, wanted, media)
     if media or "input_ids" not in wanted:
         try:
-            found.append(plain(model, names, wanted, media))
+            found.append(plain(model, names, wanted, media, alone=not found))
         except Exception as error:
             if not found:
                 raise
@@ -74,10 +81,10 @@ def written(model, names, wanted, media):
     return found, refused
 
 
-def plain(model, names, wanted, media):
+def plain(model, names, wanted, media, *, alone):
     """One input with everything that the model reads; with one kind of media where it takes only one at a time."""
     first = None
-    for more in [media, *([name] for name in media), []] if media else [[]]:
+    for more in [*([media] if media else []), *([name] for name in media[:4]), *([[]] if alone else [])]:
         try:
             choice, marks = settled(model, names, [*wanted, *more])
             return checked(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
@@ -139,7 +146,7 @@ def marks_after(error, config, wanted, marks):
     if not told:
         return None
     for name, kinds in MARKS:
-        mark = offers.find(config, *kinds)
+        mark = offers.find(config, *kinds) or (offers.find(config, "vocabulary_map") or {}).get("<image>")
         if name in wanted and mark is not None and marks.get(mark, 0) != int(told[2]):
             return {**marks, mark: int(told[2])}
     return None

@@ -46,6 +46,10 @@ def parameter(name, tensor, twin, owner):
     drawn = twin is not None and not torch.equal(tensor, twin)
     if not tensor.numel() or not torch.isfinite(tensor).all():
         return tensor
+    direction = getattr(owner, "original1", getattr(owner, "weight_v", None))
+    if name.endswith(("original0", "weight_g")) and direction is not None:  # the norms of a normalised weight
+        norm = math.sqrt(3 * direction.numel() / tensor.numel() / math.prod(direction.shape[1:]))
+        return norm * (1 + WOBBLE * uniform(name, tensor))
     if drawn and tensor.ndim > 1 and tensor.min() <= 0:
         return matrix(name, tensor, owner)
     if drawn:
@@ -54,8 +58,10 @@ def parameter(name, tensor, twin, owner):
     if low == high and abs(low) > SHIFT / 2:
         return low * (1 + WOBBLE * uniform(name, tensor))
     if low == high:
-        return matrix(name, tensor, owner) if isinstance(owner, (nn.Linear, nn.Conv2d)) and tensor.ndim > 1 else (
-            SHIFT * uniform(name, tensor)
+        return (
+            matrix(name, tensor, owner)
+            if isinstance(owner, (nn.Linear, nn.Conv2d)) and tensor.ndim > 1
+            else (SHIFT * uniform(name, tensor))
         )
     return tensor * (1 + WOBBLE / 4 * uniform(name, tensor)) if tensor.requires_grad else tensor
 

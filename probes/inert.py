@@ -12,7 +12,7 @@ FAINT = 1e-7
 DEAF = 1e-5
 """How far outputs may move, relative to the largest, when a parameter is set to zero and still counts as unseen."""
 
-PATIENCE = 10
+PATIENCE = 4
 """Seconds for trying parameters one by one."""
 
 MOST = 400
@@ -36,7 +36,9 @@ def unseen(model, inputs):
     facts["inert"] = []
     for name in suspects:
         if time.monotonic() - start > PATIENCE:
-            facts["inert_unknown"] = f"{len(suspects)} parameters have no gradient, too many to try each in {PATIENCE} s"
+            facts["inert_unknown"] = (
+                f"{len(suspects)} parameters have no gradient, too many to try each in {PATIENCE} s"
+            )
             break
         if is_deaf(model, inputs, named[name], before):
             facts["inert"].append(name)
@@ -77,7 +79,9 @@ def same(before, after):
     """Whether two sets of outputs are the same but for rounding."""
     return before.keys() == after.keys() and all(
         before[name].shape == after[name].shape
-        and ((before[name] - after[name]).abs() <= DEAF * size(before[name])).logical_or(before[name] == after[name]).all()
+        and ((before[name] - after[name]).abs() <= DEAF * size(before[name]))
+        .logical_or(before[name] == after[name])
+        .all()
         for name in before
         if before[name].numel()
     )

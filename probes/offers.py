@@ -103,8 +103,14 @@ def texts(name, config, batch, length):
         "bbox": [boxes, [[[side / 64 for side in box] for box in line] for line in boxes]],
         "lang_ids": [full(0, batch)],
         "langs": [full(0, batch, length)],
-        "input_ids_shape": [],
+        "task_inputs": [[row(config, whole(find(config, "task_seq_len"), 8), turn) for turn in range(batch)]],
+        "image_embeds_position_mask": [marked(batch, length, whole(find(config, "latent_query_num"), 4))],
     }.get(name, [])
+
+
+def marked(batch, length, count):
+    """Rows that are 1 at their first positions."""
+    return [[int(index < count) for index in range(length)] for _ in range(batch)]
 
 
 def images(name, config, batch, length):  # noqa: ARG001 - one signature for all kinds
@@ -120,11 +126,20 @@ def images(name, config, batch, length):  # noqa: ARG001 - one signature for all
         return [*still[:1], *moving[:1], *still[1:], *moving[1:]]
     if name in ("pixel_values_videos", "pixel_values_video", "videos"):
         return [*moving, *(floats(batch, channels, frames, side, side) for side in sizes)]
+    if name == "image_attention_mask":
+        return [full(1, batch, length, 2), full(1, batch, length, 1)]
+    if name in ("visual_feats", "visual_embeds", "visual_pos"):
+        wide = whole(find(config, "visual_feat_dim", "visual_embedding_dim"), 64)
+        return [floats(batch, 6, 4 if name == "visual_pos" else wide)]
+    if name == "inputs":
+        return [floats(batch, 8, whole(find(config, "d_model", "hidden_size"), 64))]
     if name == "pixel_mask":
         return [full(1, batch, side, side) for side in sizes]
     if name == "bool_masked_pos":
         patch = whole(find(config, "patch_size"), 8)
-        count = (size // patch) ** 2 * max(1, whole(find(config, "num_frames"), 1) // whole(find(config, "tubelet_size"), 1))
+        count = (size // patch) ** 2 * max(
+            1, whole(find(config, "num_frames"), 1) // whole(find(config, "tubelet_size"), 1)
+        )
         return [[[index % 3 == 0 for index in range(count)] for _ in range(batch)]]
     return []
 
@@ -132,7 +147,19 @@ def images(name, config, batch, length):  # noqa: ARG001 - one signature for all
 def sounds(name, config, batch, length):  # noqa: ARG001 - likewise
     """Arguments that hold waves, or spectra of them."""
     heard = ("audio", "speech", "encoder")
-    bins = whole(find(config, "num_mel_bins", "input_feat_per_channel", "n_mels", "num_mels", "model_in_channels", "feature_size", within=heard), 80)
+    bins = whole(
+        find(
+            config,
+            "num_mel_bins",
+            "input_feat_per_channel",
+            "n_mels",
+            "num_mels",
+            "model_in_channels",
+            "feature_size",
+            within=heard,
+        ),
+        80,
+    )
     if name == "input_values":
         frames = whole(find(config, "max_length", "spectrogram_length"), 64)
         return [floats(batch, 1600), floats(batch, 1, 1600), floats(batch, frames, bins), floats(batch, 16000)]

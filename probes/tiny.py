@@ -17,7 +17,9 @@ every relation between them; or only fewer layers and ids."""
 SCALE = 8
 """What the plan `scaled` divides sizes by."""
 
-STILL = re.compile(r"dropout|drop_?path|layer_?drop|jitter|drop_rate|_pdrop|^noise_scale|^mask_(time|feature)_prob$|_drop$")
+STILL = re.compile(
+    r"dropout|drop_?path|layer_?drop|jitter|drop_rate|_pdrop|^noise_scale|^mask_(time|feature)_prob$|_drop$"
+)
 """Numbers that make a forward random, or would if the model were in training: they become 0."""
 
 KEPT = re.compile(
@@ -36,6 +38,7 @@ RULES = (
     ("few", r"experts_per_tok|top_?k$|topk_group|^moe_k$|n_groups?$", 2),
     ("few", r"experts", EXPERTS),
     ("few", r"window|attention_chunk_size|local_attention|chunk_length|chunk_size", 4),
+    ("size", r"num_filters$|codebook_size|num_quantizers", 8),
     ("layers", r"(pattern|interval|period|every_n|_step|frequency|_freq)(_layers)?$", 2),
     ("layers", r"offset$|first_k_dense|num_dense_layers", 1),
     ("few", r"position|max_(seq|sequence|length|text)|n_ctx|context_length|seq_len|^max_length|max_.*len", POSITIONS),
@@ -53,6 +56,9 @@ RULES = (
     ),
 )
 """Kind, pattern of a name, and the largest number that is left; the first pattern that matches decides."""
+
+STAGED = {"embed_dim": 16, "patch_embeds_hidden_size": 16, "window_size": 2, "image_size": 64, "spec_size": 64}
+"""Of a model in stages, each of which doubles the width and halves the image: a window fits into the last one's."""
 
 SCALED, SHALLOW = ("head", "size"), ("ids", "layers")
 """Kinds that the plan `scaled` divides, and those that `shallow` makes small."""
@@ -87,7 +93,8 @@ def by_kind(name, value, plan, values):
     if name.endswith(("_id", "_ids", "_index", "_token", "_indices", "_idx")):
         return None  # ids belong together over all parts: see `special_ids`
     if isinstance(value, int):
-        return number(name, value, plan)
+        staged = isinstance(values.get("depths"), (list, tuple)) and plan == "small" and STAGED.get(name)
+        return min(value, staged) if staged else number(name, value, plan)
     if isinstance(value, dict) and value and set(value) <= {"height", "width"}:
         return {side: number("image_size", size, plan) for side, size in value.items()}
     if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
@@ -112,7 +119,7 @@ def numbers(name, items, plan, values):
         return [min(item, LAYERS) for item in items]
     if layers == len(items) and len(items) > 4:
         return prefix(items, LAYERS)
-    if plan == "shallow":
+    if plan == "shallow" or name in ("in_channels", "out_channels"):
         return items
     if "head" in name:
         return [max(1, item // min(items)) for item in items] if len(items) > 1 else [min(items[0], HEADS)]
@@ -123,6 +130,8 @@ def numbers(name, items, plan, values):
 
 def widths(items):
     """Widths in their ratios, the largest about WIDTH, each a multiple of 8."""
+    if len(set(items)) == 1:
+        return [min(item, WIDTH) for item in items]
     step = math.gcd(*items)
     if step >= 8 and max(items) // step <= WIDTH // 8 * 2:
         return [item // step * 8 for item in items]
@@ -149,12 +158,16 @@ def special_ids(values, taken, vocabulary=VOCABULARY):
     """
     made = {}
     for name, value in values.items():
-        if not re.search(r"token_id|token_ids$|token_index|_token$|_id$|_start_id|_end_id", name) or isinstance(value, bool):
+        if not re.search(r"token_id|token_ids$|token_index|_token$|_id$|_start_id|_end_id", name) or isinstance(
+            value, bool
+        ):
             continue
         if isinstance(value, int) and value >= vocabulary:
             made[name] = taken.setdefault(value, vocabulary - 1 - len(taken))
         elif isinstance(value, (list, tuple)) and any(type(item) is int and item >= vocabulary for item in value):
-            made[name] = [taken.setdefault(item, vocabulary - 1 - len(taken)) if item >= vocabulary else item for item in value]
+            made[name] = [
+                taken.setdefault(item, vocabulary - 1 - len(taken)) if item >= vocabulary else item for item in value
+            ]
     return made
 
 
@@ -189,7 +202,9 @@ def chosen(part):
     except Exception:  # noqa: BLE001 - a class without defaults has everything from the config around it
         return {}
     known = parameters(type(part))
-    names = [name for name in (*vars(part), "out_features") if name in known and not is_config(getattr(part, name, None))]
+    names = [
+        name for name in (*vars(part), "out_features") if name in known and not is_config(getattr(part, name, None))
+    ]
     return {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
 
 
@@ -233,5 +248,5 @@ def flat(nested, prefix=""):
     """Nested overrides by dotted key."""
     made = {}
     for name, value in nested.items():
-        made.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+        made.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
     return made
