@@ -1,4 +1,4 @@
-"""The probe that makes a tiny checkpoint of one model type, from the release's own config class. README.md says of what.
+"""The probe that makes a tiny checkpoint of a model type, from the release's own config class: README.md says which.
 
 Whatever cannot be made ends the job with the reason, filed under the step: config, model, inputs or save.
 """

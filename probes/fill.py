@@ -41,7 +41,7 @@ def fill(model, twin):
                 tensor.copy_(buffer(name, tensor, others[1].get(name)))
 
 
-def parameter(name, tensor, twin, owner):
+def parameter(name, tensor, twin, owner):  # noqa: PLR0911 - one kind of tensor each
     """New values of one parameter, float32 of its shape."""
     drawn = twin is not None and not torch.equal(tensor, twin)
     if not tensor.numel() or not torch.isfinite(tensor).all():

@@ -48,7 +48,7 @@ def unseen(model, inputs):
 def faint(model, inputs, named):
     """Names whose gradient of a seeded sum of all outputs over all inputs is none, or nothing but rounding."""
     for tensor in named.values():
-        tensor.requires_grad_(True)
+        tensor.requires_grad_()
         tensor.grad = None
     for given in inputs:
         with torch.enable_grad():

@@ -89,6 +89,9 @@ FED = {
     "autoformer": ("future_values", "future_time_features"),
     "idefics": ("pixel_values", "image_attention_mask"),
     "informer": ("future_values", "future_time_features"),
+    "seggpt": ("prompt_pixel_values", "prompt_masks"),
+    "univnet": ("noise_sequence",),  # drawn where it is not given
+    "vit_mae": ("noise",),  # likewise
     "kosmos-2": ("pixel_values", "image_embeds_position_mask"),
     "time_series_transformer": ("future_values", "future_time_features"),
     "decision_transformer": ("states", "actions", "rewards", "returns_to_go", "timesteps"),

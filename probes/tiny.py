@@ -11,8 +11,11 @@ import re
 WIDTH, HEADS, HEAD, LAYERS, VOCABULARY, POSITIONS, IMAGE, PATCH, EXPERTS = 64, 4, 16, 2, 128, 128, 32, 8, 4
 
 PLANS = ("small", "scaled", "shallow")
-"""How sizes are made small, the first that works is taken: fixed small ones; all divided by the same number, which keeps
-every relation between them; or only fewer layers and ids."""
+"""How sizes are made small, the first that works is taken: fixed small ones; all divided by the same number, which
+keeps every relation between them; or only fewer layers and ids."""
+
+LEAST = 8
+"""The smallest width, and what every width is a multiple of."""
 
 SCALE = 8
 """What the plan `scaled` divides sizes by."""
@@ -117,7 +120,7 @@ def numbers(name, items, plan, values):
     layers = next((values[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if values.get(key)), None)
     if re.search(r"depths|(^|_)layers$|layers_per", name) and layers != len(items):
         return [min(item, LAYERS) for item in items]
-    if layers == len(items) and len(items) > 4:
+    if layers == len(items) and len(items) > LAYERS:
         return prefix(items, LAYERS)
     if plan == "shallow" or name in ("in_channels", "out_channels"):
         return items
@@ -133,10 +136,10 @@ def widths(items):
     if len(set(items)) == 1:
         return [min(item, WIDTH) for item in items]
     step = math.gcd(*items)
-    if step >= 8 and max(items) // step <= WIDTH // 8 * 2:
-        return [item // step * 8 for item in items]
+    if step >= LEAST and max(items) // step <= WIDTH // LEAST * 2:
+        return [item // step * LEAST for item in items]
     factor = max(items) / WIDTH
-    return [max(8, round(item / factor / 8) * 8) for item in items] if factor > 1 else items
+    return [max(LEAST, round(item / factor / LEAST) * LEAST) for item in items] if factor > 1 else items
 
 
 def prefix(items, least):
@@ -183,11 +186,10 @@ def small_config(config, plan, table, taken=None):
     taken = {} if taken is None else taken
     known = parameters(type(config))
     plain, parts = {}, {}
-    for name, value in vars(config).items():
-        name = name if name in known else aliases(config).get(name, name)
-        if name not in known:
-            continue
-        (parts if is_config(value) else plain)[name] = value
+    for own, value in vars(config).items():
+        name = own if own in known else aliases(config).get(own)
+        if name in known:
+            (parts if is_config(value) else plain)[name] = value
     made = {**overrides(plain, plan), **special_ids({**plain, **ids_of(config)}, taken)}
     for name, part in parts.items():
         kind = {"model_type": part.model_type} if part.model_type else {}

@@ -50,8 +50,18 @@ def authored(probes, folder, types=TYPES):
 
 def job(ask, folder):
     return {
-        **{"id": folder.name, "key": "", "folder": str(folder), "probe": "author", "take": "author", "ask": ask},
-        **{"through": None, "timeout": 60, "code": None, "captures": {}, "case": {}, "variant": VARIANT},
+        "id": folder.name,
+        "key": "",
+        "folder": str(folder),
+        "probe": "author",
+        "take": "author",
+        "ask": ask,
+        "through": None,
+        "timeout": 60,
+        "code": None,
+        "captures": {},
+        "case": {},
+        "variant": VARIANT,
     }
 
 
@@ -91,7 +101,7 @@ def check_facts(kind, facts):
 
 def check_losses(auto_class, folder, facts):
     """Every tensor of the checkpoint that is not said to be inert shows in the outputs when it is lost."""
-    import probe_feed as feed
+    import probe_feed as feed  # noqa: PLC0415 - found once the harness is there
 
     model = getattr(transformers, auto_class).from_pretrained(folder / "checkpoint").eval()
     stored = load_file(folder / "checkpoint" / "model.safetensors")

@@ -1,4 +1,4 @@
-"""Checkpoints that a release makes of its own config classes, in a real cell: the environments of the tests have no torch."""
+"""Checkpoints that a release makes of its own config classes, in a real cell."""
 
 from __future__ import annotations
 

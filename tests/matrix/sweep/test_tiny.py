@@ -33,7 +33,7 @@ class Config:
 class PretrainedConfig(Config):
     """The parent that every release's configs have: what it takes is common to all."""
 
-    def __init__(self, use_cache: bool = True, **kwargs: Any) -> None:
+    def __init__(self, use_cache: object = None, **kwargs: object) -> None:
         self.use_cache = use_cache
         vars(self).update(kwargs)
 
@@ -42,7 +42,7 @@ class Text(PretrainedConfig):
     model_type = "text"
 
     def __init__(
-        self, hidden_size: int = 4096, layer_kinds: Any = None, eos_token_id: int = 32000, **kwargs: Any
+        self, hidden_size: int = 4096, layer_kinds: object = None, eos_token_id: int = 32000, **kwargs: object
     ) -> None:
         super().__init__(**kwargs)
         self.hidden_size, self.layer_kinds, self.eos_token_id = hidden_size, layer_kinds, eos_token_id
@@ -51,7 +51,7 @@ class Text(PretrainedConfig):
 class Whole(PretrainedConfig):
     model_type = "whole"
 
-    def __init__(self, text: Any = None, image_token_id: int = 32000, **kwargs: Any) -> None:
+    def __init__(self, text: Text | None = None, image_token_id: int = 32000, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.text = text or Text(hidden_size=2048, layer_kinds="even")
         self.image_token_id = image_token_id
@@ -66,10 +66,16 @@ def test_sizes_become_small_by_the_kind_of_their_names(tiny: ModuleType) -> None
         "head_dim": 128,
     }
     assert tiny.overrides(llama) == {
-        **{"vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16},
+        "vocab_size": 128,
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "head_dim": 16,
     }
     assert tiny.overrides({"num_key_value_heads": 32, "intermediate_size": 11008, "sliding_window": 4096}) == {
-        **{"num_key_value_heads": 2, "intermediate_size": 128, "sliding_window": 4},
+        "num_key_value_heads": 2,
+        "intermediate_size": 128,
+        "sliding_window": 4,
     }
 
 
@@ -115,7 +121,10 @@ def test_what_was_one_special_id_stays_one_in_every_part(tiny: ModuleType) -> No
 
 def test_a_part_keeps_what_the_whole_has_chosen_for_it(tiny: ModuleType) -> None:
     assert tiny.small_config(Whole(), "small", {})["text"] == {
-        **{"model_type": "text", "layer_kinds": "even", "hidden_size": 64, "eos_token_id": 127},
+        "model_type": "text",
+        "layer_kinds": "even",
+        "hidden_size": 64,
+        "eos_token_id": 127,
     }
 
 
