@@ -37,11 +37,18 @@ OVERRIDES = {
     "deformable_detr": {**BACKBONE, "num_feature_levels": 4},
     "detr": BACKBONE,
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320},  # channels follow these
+    "univnet": {"model_hidden_channels": 8, "kernel_predictor_hidden_channels": 8},
     "align_vision_model": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 80},
     "align": {"projection_dim": 80},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},  # without defaults
+    "gemma3n_text": {"vocab_size_per_layer_input": 128, "num_kv_shared_layers": 2},
     "gemma2": {"use_cache": False},  # 4.48's cache takes no prompt beyond the sliding window
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},  # one entry per layer
+    "granitemoehybrid": {
+        "layer_types": ["mamba", "attention"],
+        "mamba_n_heads": 4,
+        "mamba_d_head": 32,
+    },  # has no default
     "informer": SERIES,
     "jamba": {"use_mamba_kernels": False},  # the kernels need a GPU
     "kosmos-2": {"latent_query_num": 4},
@@ -82,7 +89,7 @@ PARTS = {
 }
 """Model type → the config classes of the parts without which its own cannot be made."""
 
-FLAT = {"emu3": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
+FLAT = {"emu3": "text_config", "llama4": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
 """Model type → the part whose values its model reads from the whole config."""
 
 FED = {

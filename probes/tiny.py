@@ -63,6 +63,12 @@ RULES = (
 STAGED = {"embed_dim": 16, "patch_embeds_hidden_size": 16, "window_size": 2, "image_size": 64, "spec_size": 64}
 """Of a model in stages, each of which doubles the width and halves the image: a window fits into the last one's."""
 
+DEPTH = ("num_hidden_layers", "n_layer", "num_layers")
+"""What configs call the number of layers that lists have an item for."""
+
+ABSENT = {"head_dim": HEAD, "num_experts_per_tok": 2, "n_routed_experts": EXPERTS, "n_shared_experts": 1}
+"""Sizes that some classes need and have no default for."""
+
 SCALED, SHALLOW = ("head", "size"), ("ids", "layers")
 """Kinds that the plan `scaled` divides, and those that `shallow` makes small."""
 
@@ -74,9 +80,16 @@ def overrides(values, plan="small"):
         values: Name → default value.
         plan: One of PLANS.
     """
-    made = {}
+    layers = per_layer(values)
+    count = max([LAYERS, *(len(prefix(items, LAYERS)) for items in layers.values())])
+    made = {name: items[:count] for name, items in layers.items() if len(items) > count}
     for name, value in values.items():
-        if isinstance(value, bool) or value is None:
+        if value is None and name in ABSENT:
+            made[name] = ABSENT[name]
+        if isinstance(value, bool) or value is None or name in layers:
+            continue
+        if layers and name in DEPTH and count < value:
+            made[name] = count
             continue
         small = still(name, value)
         if small is None and not KEPT.search(name):
@@ -84,6 +97,13 @@ def overrides(values, plan="small"):
         if small is not None and small != value:
             made[name] = small
     return made
+
+
+def per_layer(values):
+    """Name → list, of the lists that have one item for every layer."""
+    depth = next((values[name] for name in DEPTH if isinstance(values.get(name), int)), 0)
+    lists = {name: value for name, value in values.items() if isinstance(value, (list, tuple)) and "label" not in name}
+    return {name: value for name, value in lists.items() if len(value) == depth > LAYERS * 2}
 
 
 def still(name, value):
@@ -101,7 +121,7 @@ def by_kind(name, value, plan, values):
     if isinstance(value, dict) and value and set(value) <= {"height", "width"}:
         return {side: number("image_size", size, plan) for side, size in value.items()}
     if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
-        return type(value)(numbers(name, list(value), plan, values))
+        return type(value)(numbers(name, list(value), plan))
     return None
 
 
@@ -115,13 +135,10 @@ def number(name, value, plan):
     return value if plan == "scaled" and rule[0] == "heads" else min(value, rule[2])
 
 
-def numbers(name, items, plan, values):
-    """A small list: one number per layer is cut to the layers left, widths keep their ratios, depths shrink."""
-    layers = next((values[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if values.get(key)), None)
-    if re.search(r"depths|(^|_)layers$|layers_per", name) and layers != len(items):
+def numbers(name, items, plan):
+    """A small list: widths keep their ratios, depths shrink."""
+    if re.search(r"depths|(^|_)layers$|layers_per", name):
         return [min(item, LAYERS) for item in items]
-    if layers == len(items) and len(items) > LAYERS:
-        return prefix(items, LAYERS)
     if plan == "shallow" or name in ("in_channels", "out_channels"):
         return items
     if "head" in name:
@@ -207,7 +224,8 @@ def chosen(part):
     names = [
         name for name in (*vars(part), "out_features") if name in known and not is_config(getattr(part, name, None))
     ]
-    return {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
+    other = {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
+    return {name: value for name, value in other.items() if name not in per_layer(vars(part))}
 
 
 def aliases(config):
