@@ -1,4 +1,4 @@
-"""The probe that makes a tiny checkpoint of one model type, from the release's own config class. README.md says of what.
+"""The probe that makes a tiny checkpoint of a model type, from the release's own config class: README.md says which.
 
 Whatever cannot be made ends the job with the reason, filed under the step: config, model, inputs or save.
 """
@@ -75,7 +75,7 @@ def first_that_works(model_type, auto_class, record):
 def attempt(model_type, auto_class, plan, record):
     """A filled model of one plan, with the inputs that it accepts."""
     with record.step("config"):
-        config, shrunk = config_of(model_type, auto_class, plan)
+        config, shrunk = config_of(model_type, plan)
     with record.step("model"):
         model = filled(config, auto_class)
     with record.step("inputs"):
@@ -83,7 +83,7 @@ def attempt(model_type, auto_class, plan, record):
     return {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
 
 
-def config_of(model_type, auto_class, plan):
+def config_of(model_type, plan):
     """A small config of a type's own class, and what was changed in it."""
     kind, table = transformers.CONFIG_MAPPING[model_type], special.OVERRIDES
     if model_type in special.PARTS:
@@ -92,10 +92,10 @@ def config_of(model_type, auto_class, plan):
         shrunk = tiny.merged(shrunk, table.get(model_type, {}))
     else:
         shrunk = tiny.small_config(kind(**special.NEEDED.get(model_type, {})), plan, table)
-    part = special.FLAT.get(model_type) if auto_class == "AutoModelForCausalLM" else None
-    if part:
-        whole = getattr(kind(**unshared(shrunk)), part).to_dict()
-        shrunk = {**{name: value for name, value in whole.items() if name != "model_type"}, **shrunk}
+    if model_type in special.FLAT:
+        part = getattr(kind(**unshared(shrunk)), special.FLAT[model_type])
+        known = tiny.parameters(type(part)) - {special.FLAT[model_type]}
+        shrunk = {**{name: value for name, value in vars(part).items() if name in known}, **shrunk}
     return kind(**unshared(shrunk)), shrunk
 
 

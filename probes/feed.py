@@ -25,6 +25,9 @@ MARKS = (
 MISMATCH = re.compile(r"tokens:?\s*(\d+)\D+features:?\s*(?:torch\.Size\(\[)?(\d+)")
 """How releases say that a text has another number of placeholders than the image or sound has features."""
 
+MOST = 12
+"""The most arguments that are given."""
+
 TRIES = 60
 """The most forwards of one search."""
 
@@ -49,7 +52,7 @@ def inputs_of(model, model_type):
         found, refused = written(model, names, wanted, media)
     if media or "input_ids" not in wanted:
         try:
-            found.append(plain(model, names, wanted, media))
+            found.append(plain(model, names, wanted, media, alone=not found))
         except Exception as error:
             if not found:
                 raise
@@ -81,14 +84,14 @@ def written(model, names, wanted, media):
     return found, refused
 
 
-def plain(model, names, wanted, media):
+def plain(model, names, wanted, media, *, alone):
     """One input with everything that the model reads; with one kind of media where it takes only one at a time."""
     first = None
-    for more in [media, *([name] for name in media), []] if media else [[]]:
+    for more in [*([media] if media else []), *([name] for name in media[:4]), *([[]] if alone else [])]:
         try:
             choice, marks = settled(model, names, [*wanted, *more])
             return checked(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001, PERF203 - a refusal is what is looked for
             first = first or error
     raise first
 
@@ -116,7 +119,7 @@ def settled(model, names, wanted, held=()):
             for name in names
             if name in words and name not in wanted and name not in held and offers.offers(name, model.config, 1, 4)
         ]
-        if not more or len(wanted) > 12:
+        if not more or len(wanted) > MOST:
             raise errors[0]
         wanted.append(more[0])
 
@@ -131,8 +134,8 @@ def tried(model, wanted):
         for _ in range(4):
             try:
                 run(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
-                return choice, marks, errors
-            except Exception as error:  # noqa: BLE001 - what a forward says to inputs that it refuses is what is looked for
+                return choice, marks, errors  # noqa: TRY300 - the loop goes on only after a refusal
+            except Exception as error:  # noqa: BLE001, PERF203 - a refusal is what is looked for
                 errors.append(error)
                 marks = marks_after(error, model.config, wanted, marks)
                 if marks is None:
@@ -146,7 +149,7 @@ def marks_after(error, config, wanted, marks):
     if not told:
         return None
     for name, kinds in MARKS:
-        mark = offers.find(config, *kinds)
+        mark = offers.find(config, *kinds) or (offers.find(config, "vocabulary_map") or {}).get("<image>")
         if name in wanted and mark is not None and marks.get(mark, 0) != int(told[2]):
             return {**marks, mark: int(told[2])}
     return None
@@ -233,7 +236,8 @@ def trouble(outputs):
     for index, (name, out) in enumerate(outputs.items()):
         # behind the main output, minus infinity may say that something is masked
         if not torch.isfinite(out).all() and (index == 0 or torch.isnan(out).any()):
-            return f"the output {name} holds {int((~torch.isfinite(out)).sum())} numbers of {out.numel()} that are not finite"
+            lost = int((~torch.isfinite(out)).sum())
+            return f"the output {name} holds {lost} numbers of {out.numel()} that are not finite"
     main = next(iter(outputs.values()))
     return "the main output is one number throughout" if main.numel() > 1 and main.min() == main.max() else None
 

@@ -41,11 +41,15 @@ def fill(model, twin):
                 tensor.copy_(buffer(name, tensor, others[1].get(name)))
 
 
-def parameter(name, tensor, twin, owner):
+def parameter(name, tensor, twin, owner):  # noqa: PLR0911 - one kind of tensor each
     """New values of one parameter, float32 of its shape."""
     drawn = twin is not None and not torch.equal(tensor, twin)
     if not tensor.numel() or not torch.isfinite(tensor).all():
         return tensor
+    direction = getattr(owner, "original1", getattr(owner, "weight_v", None))
+    if name.endswith(("original0", "weight_g")) and direction is not None:  # the norms of a normalised weight
+        norm = math.sqrt(3 * direction.numel() / tensor.numel() / math.prod(direction.shape[1:]))
+        return norm * (1 + WOBBLE * uniform(name, tensor))
     if drawn and tensor.ndim > 1 and tensor.min() <= 0:
         return matrix(name, tensor, owner)
     if drawn:

@@ -253,7 +253,10 @@ def collected_warnings(into):
 
     class Handler(logging.Handler):
         def emit(self, entry):
-            add(entry.getMessage())
+            try:
+                add(entry.getMessage())
+            except TypeError:  # a release's own slip: arguments that its message has no place for
+                add(str(entry.msg))
 
     def add(message):
         if message not in into:

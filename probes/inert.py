@@ -12,7 +12,7 @@ FAINT = 1e-7
 DEAF = 1e-5
 """How far outputs may move, relative to the largest, when a parameter is set to zero and still counts as unseen."""
 
-PATIENCE = 10
+PATIENCE = 4
 """Seconds for trying parameters one by one."""
 
 MOST = 400
@@ -48,7 +48,7 @@ def unseen(model, inputs):
 def faint(model, inputs, named):
     """Names whose gradient of a seeded sum of all outputs over all inputs is none, or nothing but rounding."""
     for tensor in named.values():
-        tensor.requires_grad_(True)
+        tensor.requires_grad_()
         tensor.grad = None
     for given in inputs:
         with torch.enable_grad():

@@ -103,11 +103,17 @@ def texts(name, config, batch, length):
         "bbox": [boxes, [[[side / 64 for side in box] for box in line] for line in boxes]],
         "lang_ids": [full(0, batch)],
         "langs": [full(0, batch, length)],
-        "input_ids_shape": [],
+        "task_inputs": [[row(config, whole(find(config, "task_seq_len"), 8), turn) for turn in range(batch)]],
+        "image_embeds_position_mask": [marked(batch, length, whole(find(config, "latent_query_num"), 4))],
     }.get(name, [])
 
 
-def images(name, config, batch, length):  # noqa: ARG001 - one signature for all kinds
+def marked(batch, length, count):
+    """Rows that are 1 at their first positions."""
+    return [[int(index < count) for index in range(length)] for _ in range(batch)]
+
+
+def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument each
     """Arguments that hold pixels, and what goes with them."""
     vision = ("vision", "image", "backbone")
     size = whole(find(config, "image_size", "img_size", "input_size", "crop_size", within=vision), 64)
@@ -120,6 +126,17 @@ def images(name, config, batch, length):  # noqa: ARG001 - one signature for all
         return [*still[:1], *moving[:1], *still[1:], *moving[1:]]
     if name in ("pixel_values_videos", "pixel_values_video", "videos"):
         return [*moving, *(floats(batch, channels, frames, side, side) for side in sizes)]
+    if name == "image_attention_mask":
+        return [full(1, batch, length, 2), full(1, batch, length, 1)]
+    if name == "noise":
+        return [floats(batch, (size // whole(find(config, "patch_size"), 8)) ** 2)]
+    if name in ("prompt_pixel_values", "prompt_masks"):
+        return [floats(batch, channels, size, size, seed=len(name))]
+    if name in ("visual_feats", "visual_embeds", "visual_pos"):
+        wide = whole(find(config, "visual_feat_dim", "visual_embedding_dim"), 64)
+        return [floats(batch, 6, 4 if name == "visual_pos" else wide)]
+    if name == "inputs":
+        return [floats(batch, 8, whole(find(config, "d_model", "hidden_size"), 64))]
     if name == "pixel_mask":
         return [full(1, batch, side, side) for side in sizes]
     if name == "bool_masked_pos":
@@ -155,9 +172,12 @@ def sounds(name, config, batch, length):  # noqa: ARG001 - likewise
         most = whole(find(config, "max_source_positions", within=heard), 64)
         image = whole(find(config, "spec_size", within=heard), 64)
         return [
+            *([floats(batch, 16, bins)] if hasattr(config, "model_in_channels") else []),
             *(floats(batch, bins, 2 * most), floats(batch, 32, wide), floats(batch, wide, 32), floats(batch, 64, wide)),
             *(floats(batch, 1, image * 4, bins), floats(batch, 1, 64, bins), floats(batch, bins, 64)),
         ]
+    if name == "noise_sequence":
+        return [floats(batch, 16, whole(find(config, "model_in_channels"), 64))]
     if name in ("audio_values", "input_audio", "waveform"):
         return [floats(batch, 1, 1600), floats(batch, 1600)]
     return []

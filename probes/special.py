@@ -21,10 +21,12 @@ SERIES = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], 
 
 OVERRIDES = {
     "autoformer": {**SERIES, "label_length": 4, "moving_average": 3},
+    "bamba": {"mamba_n_heads": 4, "mamba_d_head": 32, "attn_layer_indices": [1]},  # heads make up the inner width
     "chameleon": {  # the map has no default; its names spell numbers
-        "vq_config": {"num_embeddings": 8},
+        "vq_config": {"num_embeddings": 8, "base_channels": 32, "resolution": 32},
         "vocabulary_map": {"<image>": 110, **{f"IMGIMG{chr(65 + code)}Z": 111 + code for code in range(8)}},
     },
+    "clap_audio_model": {"hidden_size": 128},  # the width of the last stage
     "clvp": {"projection_dim": 64},
     "clvp_encoder": {
         "hidden_size": 128,
@@ -34,19 +36,31 @@ OVERRIDES = {
     "conditional_detr": BACKBONE,
     "deformable_detr": {**BACKBONE, "num_feature_levels": 4},
     "detr": BACKBONE,
-    "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 80},  # channels follow these
+    "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320},  # channels follow these
+    "univnet": {"model_hidden_channels": 8, "kernel_predictor_hidden_channels": 8},
     "align_vision_model": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 80},
     "align": {"projection_dim": 80},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},  # without defaults
+    "gemma3n_text": {"vocab_size_per_layer_input": 128, "num_kv_shared_layers": 2},
     "gemma2": {"use_cache": False},  # 4.48's cache takes no prompt beyond the sliding window
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},  # one entry per layer
+    "granitemoehybrid": {
+        "layer_types": ["mamba", "attention"],
+        "mamba_n_heads": 4,
+        "mamba_d_head": 32,
+    },  # has no default
     "informer": SERIES,
     "jamba": {"use_mamba_kernels": False},  # the kernels need a GPU
+    "kosmos-2": {"latent_query_num": 4},
     "mimi": {"upsample_groups": 64},  # as many as hidden units
     "mllama_text_model": {"rope_scaling": {"rope_type": "default"}},
+    "musicgen_decoder": {"num_codebooks": 1},  # a batch is a multiple of these
+    "musicgen_melody_decoder": {"num_codebooks": 1},
     "nemotron": {"num_key_value_heads": 2},  # has no default
     "qwen2_vl": {"rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}},  # halves of a head
     "reformer": {"is_decoder": True, "hash_seed": 0, "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [16, 48]},
+    "rt_detr": {"encoder_in_channels": [16, 32, 64]},  # widths of the backbone's last three stages
+    "rt_detr_resnet": {"embedding_size": 8},
     "table-transformer": BACKBONE,
     "time_series_transformer": SERIES,
     "transfo-xl": {"cutoffs": [32, 64, 96]},  # parts of the vocabulary
@@ -55,6 +69,8 @@ OVERRIDES = {
         "num_hidden_layers": 4,
         "attn_layer_period": 2,
         "use_mamba_kernels": False,
+        "attention_head_dim": 32,
+        "attention_hidden_size": 128,
     },  # the first three layers are fixed
 }
 """Model type → nested overrides, put over what `tiny.py` makes; parts of other models have their own type's, too."""
@@ -73,10 +89,18 @@ PARTS = {
 }
 """Model type → the config classes of the parts without which its own cannot be made."""
 
-FLAT = {"emu3": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
-"""Model type → the part whose values its causal head reads from the whole config."""
+FLAT = {"emu3": "text_config", "llama4": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
+"""Model type → the part whose values its model reads from the whole config."""
 
 FED = {
+    "autoformer": ("future_values", "future_time_features"),
+    "idefics": ("pixel_values", "image_attention_mask"),
+    "informer": ("future_values", "future_time_features"),
+    "seggpt": ("prompt_pixel_values", "prompt_masks"),
+    "univnet": ("noise_sequence",),  # drawn where it is not given
+    "vit_mae": ("noise",),  # likewise
+    "kosmos-2": ("pixel_values", "image_embeds_position_mask"),
+    "time_series_transformer": ("future_values", "future_time_features"),
     "decision_transformer": ("states", "actions", "rewards", "returns_to_go", "timesteps"),
 }
 """Model type → arguments of its forward that are given though nothing asks for them."""

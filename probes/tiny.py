@@ -11,8 +11,11 @@ import re
 WIDTH, HEADS, HEAD, LAYERS, VOCABULARY, POSITIONS, IMAGE, PATCH, EXPERTS = 64, 4, 16, 2, 128, 128, 32, 8, 4
 
 PLANS = ("small", "scaled", "shallow")
-"""How sizes are made small, the first that works is taken: fixed small ones; all divided by the same number, which keeps
-every relation between them; or only fewer layers and ids."""
+"""How sizes are made small, the first that works is taken: fixed small ones; all divided by the same number, which
+keeps every relation between them; or only fewer layers and ids."""
+
+LEAST = 8
+"""The smallest width, and what every width is a multiple of."""
 
 SCALE = 8
 """What the plan `scaled` divides sizes by."""
@@ -38,6 +41,7 @@ RULES = (
     ("few", r"experts_per_tok|top_?k$|topk_group|^moe_k$|n_groups?$", 2),
     ("few", r"experts", EXPERTS),
     ("few", r"window|attention_chunk_size|local_attention|chunk_length|chunk_size", 4),
+    ("size", r"num_filters$|codebook_size|num_quantizers", 8),
     ("layers", r"(pattern|interval|period|every_n|_step|frequency|_freq)(_layers)?$", 2),
     ("layers", r"offset$|first_k_dense|num_dense_layers", 1),
     ("few", r"position|max_(seq|sequence|length|text)|n_ctx|context_length|seq_len|^max_length|max_.*len", POSITIONS),
@@ -56,6 +60,15 @@ RULES = (
 )
 """Kind, pattern of a name, and the largest number that is left; the first pattern that matches decides."""
 
+STAGED = {"embed_dim": 16, "patch_embeds_hidden_size": 16, "window_size": 2, "image_size": 64, "spec_size": 64}
+"""Of a model in stages, each of which doubles the width and halves the image: a window fits into the last one's."""
+
+DEPTH = ("num_hidden_layers", "n_layer", "num_layers")
+"""What configs call the number of layers that lists have an item for."""
+
+ABSENT = {"head_dim": HEAD, "num_experts_per_tok": 2, "n_routed_experts": EXPERTS, "n_shared_experts": 1}
+"""Sizes that some classes need and have no default for."""
+
 SCALED, SHALLOW = ("head", "size"), ("ids", "layers")
 """Kinds that the plan `scaled` divides, and those that `shallow` makes small."""
 
@@ -67,9 +80,16 @@ def overrides(values, plan="small"):
         values: Name → default value.
         plan: One of PLANS.
     """
-    made = {}
+    layers = per_layer(values)
+    count = max([LAYERS, *(len(prefix(items, LAYERS)) for items in layers.values())])
+    made = {name: items[:count] for name, items in layers.items() if len(items) > count}
     for name, value in values.items():
-        if isinstance(value, bool) or value is None:
+        if value is None and name in ABSENT:
+            made[name] = ABSENT[name]
+        if isinstance(value, bool) or value is None or name in layers:
+            continue
+        if layers and name in DEPTH and count < value:
+            made[name] = count
             continue
         small = still(name, value)
         if small is None and not KEPT.search(name):
@@ -77,6 +97,13 @@ def overrides(values, plan="small"):
         if small is not None and small != value:
             made[name] = small
     return made
+
+
+def per_layer(values):
+    """Name → list, of the lists that have one item for every layer."""
+    depth = next((values[name] for name in DEPTH if isinstance(values.get(name), int)), 0)
+    lists = {name: value for name, value in values.items() if isinstance(value, (list, tuple)) and "label" not in name}
+    return {name: value for name, value in lists.items() if len(value) == depth > LAYERS * 2}
 
 
 def still(name, value):
@@ -89,11 +116,12 @@ def by_kind(name, value, plan, values):
     if name.endswith(("_id", "_ids", "_index", "_token", "_indices", "_idx")):
         return None  # ids belong together over all parts: see `special_ids`
     if isinstance(value, int):
-        return number(name, value, plan)
+        staged = isinstance(values.get("depths"), (list, tuple)) and plan == "small" and STAGED.get(name)
+        return min(value, staged) if staged else number(name, value, plan)
     if isinstance(value, dict) and value and set(value) <= {"height", "width"}:
         return {side: number("image_size", size, plan) for side, size in value.items()}
     if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
-        return type(value)(numbers(name, list(value), plan, values))
+        return type(value)(numbers(name, list(value), plan))
     return None
 
 
@@ -107,14 +135,11 @@ def number(name, value, plan):
     return value if plan == "scaled" and rule[0] == "heads" else min(value, rule[2])
 
 
-def numbers(name, items, plan, values):
-    """A small list: one number per layer is cut to the layers left, widths keep their ratios, depths shrink."""
-    layers = next((values[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if values.get(key)), None)
-    if re.search(r"depths|(^|_)layers$|layers_per", name) and layers != len(items):
+def numbers(name, items, plan):
+    """A small list: widths keep their ratios, depths shrink."""
+    if re.search(r"depths|(^|_)layers$|layers_per", name):
         return [min(item, LAYERS) for item in items]
-    if layers == len(items) and len(items) > 4:
-        return prefix(items, LAYERS)
-    if plan == "shallow":
+    if plan == "shallow" or name in ("in_channels", "out_channels"):
         return items
     if "head" in name:
         return [max(1, item // min(items)) for item in items] if len(items) > 1 else [min(items[0], HEADS)]
@@ -125,11 +150,13 @@ def numbers(name, items, plan, values):
 
 def widths(items):
     """Widths in their ratios, the largest about WIDTH, each a multiple of 8."""
+    if len(set(items)) == 1:
+        return [min(item, WIDTH) for item in items]
     step = math.gcd(*items)
-    if step >= 8 and max(items) // step <= WIDTH // 8 * 2:
-        return [item // step * 8 for item in items]
+    if step >= LEAST and max(items) // step <= WIDTH // LEAST * 2:
+        return [item // step * LEAST for item in items]
     factor = max(items) / WIDTH
-    return [max(8, round(item / factor / 8) * 8) for item in items] if factor > 1 else items
+    return [max(LEAST, round(item / factor / LEAST) * LEAST) for item in items] if factor > 1 else items
 
 
 def prefix(items, least):
@@ -176,11 +203,10 @@ def small_config(config, plan, table, taken=None):
     taken = {} if taken is None else taken
     known = parameters(type(config))
     plain, parts = {}, {}
-    for name, value in vars(config).items():
-        name = name if name in known else aliases(config).get(name, name)
-        if name not in known:
-            continue
-        (parts if is_config(value) else plain)[name] = value
+    for own, value in vars(config).items():
+        name = own if own in known else aliases(config).get(own)
+        if name in known:
+            (parts if is_config(value) else plain)[name] = value
     made = {**overrides(plain, plan), **special_ids({**plain, **ids_of(config)}, taken)}
     for name, part in parts.items():
         kind = {"model_type": part.model_type} if part.model_type else {}
@@ -198,7 +224,8 @@ def chosen(part):
     names = [
         name for name in (*vars(part), "out_features") if name in known and not is_config(getattr(part, name, None))
     ]
-    return {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
+    other = {name: getattr(part, name) for name in names if getattr(part, name, None) != getattr(usual, name, None)}
+    return {name: value for name, value in other.items() if name not in per_layer(vars(part))}
 
 
 def aliases(config):
@@ -241,5 +268,5 @@ def flat(nested, prefix=""):
     """Nested overrides by dotted key."""
     made = {}
     for name, value in nested.items():
-        made.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+        made.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
     return made
