@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -137,7 +138,7 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
         lock.digest,
         python,
         variables,
-        _probe_digest(),
+        _probe_digest(content["probe"]),
         this_machine().fingerprint,
         options,
         files,
@@ -146,8 +147,20 @@ def _key(cell: Cell, content: dict[str, Any], lock: Lock, digests: list[str]) ->
 
 
 @functools.cache
-def _probe_digest() -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(PROBES.glob("*.py")))).hexdigest()
+def _probe_digest(probe: str) -> str:
+    """Digest of the code that takes a capture: the harness, the probe's file, and those that it imports."""
+    names = {"harness", probe}
+    while more := {found for name in names for found in _imported(name)} - names:
+        names |= more
+    return hashlib.sha256(b"\0".join((PROBES / f"{name}.py").read_bytes() for name in sorted(names))).hexdigest()
+
+
+@functools.cache
+def _imported(name: str) -> tuple[str, ...]:
+    """The files beside a probe's that it imports, as `probe_NAME`."""
+    return tuple(
+        re.findall(r"^\s*(?:import|from) probe_(\w+)", (PROBES / f"{name}.py").read_text("utf-8"), re.MULTILINE)
+    )
 
 
 def harness_command(python: Path, request: Path) -> list[str]:

@@ -28,10 +28,11 @@ Kind = Literal[
     "batches",
     "chat template",
     "chat ids",
+    "state",
 ]
 """What is asked of a tokenizer, in the order in which one thing follows from the other."""
 
-_NAMELESS: tuple[Kind, ...] = ("vocabulary", "special tokens", "chat template")
+_NAMELESS: tuple[Kind, ...] = ("vocabulary", "special tokens", "chat template", "state")
 """Kinds of which a place names no item: it would be another one in every case."""
 
 Value = Any
@@ -44,7 +45,7 @@ class Item:
 
     Attributes:
         kind: What was asked.
-        name: The string's stable short name; empty for the vocabulary.
+        name: The string's stable short name; empty for the vocabulary and the state.
         text: The string.
         value: The answer; None where there is none, or an error.
         error: Type and message of what was raised instead.

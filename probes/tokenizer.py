@@ -5,6 +5,7 @@ string is recorded as that string's error: only a tokenizer that cannot be loade
 contract.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -120,8 +121,14 @@ def special(tokenizer, role):
 
 def items(job, tokenizer):
     """What the tokenizer makes of every string, of pairs, of a padded batch and of conversations."""
-    for name, text in texts(job, tokenizer):
+    for name, text in plain_texts(job):
         yield from of_text(tokenizer, name, text)
+    for token in own_tokens(tokenizer):
+        # some tokenizers are another one after such a token: no other string may notice
+        fresh = copy.deepcopy(tokenizer)
+        for name, text in around(token):
+            yield from of_text(fresh, name, text)
+    yield item("state", "", "", lambda: touched(job, copy.deepcopy(tokenizer)))
     for name, *pair in strings.PAIRS:
         yield item("pairs", name, " + ".join(map(repr, pair)), lambda pair=pair: lists(tokenizer(*pair)))
     yield from conversations(job, tokenizer)
@@ -131,10 +138,35 @@ def items(job, tokenizer):
 
 def texts(job, tokenizer):
     """(id, text) of the fixed strings, of the case's own, and of those made of the tokenizer's own tokens."""
+    yield from plain_texts(job)
+    for token in own_tokens(tokenizer):
+        yield from around(token)
+
+
+def plain_texts(job):
+    """(id, text) of the fixed strings and of the case's own."""
     yield from ((name, text) for name, _, text in strings.STRINGS)
     yield from ((f"text[{place}]", text) for place, text in enumerate(job["case"]["text"]))
+
+
+def around(token):
+    """(id, text) of one of the tokenizer's own tokens, alone and within words, spaces and lines."""
+    return ((f"{token} {name}", form.format(token)) for name, form in strings.AROUND)
+
+
+def touched(job, tokenizer):
+    """Names of the strings whose ids are others once the tokenizer has seen its own tokens."""
+
+    def asked():
+        return {name: attempt(lambda text=text: list(tokenizer(text)["input_ids"])) for name, text in plain_texts(job)}
+
+    before = asked()
     for token in own_tokens(tokenizer):
-        yield from ((f"{token} {name}", form.format(token)) for name, form in strings.AROUND)
+        for _, text in around(token):
+            attempt(tokenizer.tokenize, text)
+            attempt(tokenizer, text)
+    after = asked()
+    return [name for name in before if before[name] != after[name]]
 
 
 def own_tokens(tokenizer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -78,15 +79,27 @@ def test_names_and_places_do_not(changes: dict[str, Any]) -> None:
     assert _key(**changes) == _key()
 
 
-def test_other_probes_are_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("file", "other"), [("model", True), ("hf", True), ("bits", True), ("harness", True), ("tokenizer", False)]
+)
+def test_only_the_code_that_takes_a_capture_is_in_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, *, other: bool
+) -> None:
     before = _key()
-    monkeypatch.setattr(request, "PROBES", tmp_path)
-    (tmp_path / "model.py").write_text("changed")
-    request._probe_digest.cache_clear()
+    shutil.copytree(request.PROBES, tmp_path / "probes", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "probes" / f"{file}.py").open("a", encoding="utf-8") as changed:
+        changed.write("# changed")
+    monkeypatch.setattr(request, "PROBES", tmp_path / "probes")
+    _forget()
     try:
-        assert _key() != before
+        assert (_key() != before) is other
     finally:
-        request._probe_digest.cache_clear()
+        _forget()
+
+
+def _forget() -> None:
+    request._probe_digest.cache_clear()
+    request._imported.cache_clear()
 
 
 def test_a_task_is_json_and_leads_to_its_capture() -> None:
