@@ -26,7 +26,6 @@ OVERRIDES = {
         "vq_config": {"num_embeddings": 8, "base_channels": 32, "resolution": 32},
         "vocabulary_map": {"<image>": 110, **{f"IMGIMG{chr(65 + code)}Z": 111 + code for code in range(8)}},
     },
-    "clap_audio_model": {"hidden_size": 128},  # the width of the last stage
     "clvp": {"projection_dim": 64},
     "clvp_encoder": {
         "hidden_size": 128,
