@@ -28,6 +28,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             file.write(content)
             file.close()
+            # a temporary file is its owner's alone; a report is for whoever may read the folder
+            Path(file.name).chmod(0o644)
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
