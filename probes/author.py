@@ -94,7 +94,7 @@ def config_of(model_type, plan):
         shrunk = tiny.small_config(kind(**special.NEEDED.get(model_type, {})), plan, table)
     if model_type in special.FLAT:
         part = getattr(kind(**unshared(shrunk)), special.FLAT[model_type])
-        known = tiny.parameters(type(part)) - {special.FLAT[model_type]}
+        known = vars(part).keys() - vars(transformers.PretrainedConfig()).keys()
         shrunk = {**{name: value for name, value in vars(part).items() if name in known}, **shrunk}
     return kind(**unshared(shrunk)), shrunk
 
@@ -119,6 +119,8 @@ def filled(config, auto_class):
     try:
         with torch.device("meta"):
             size = elements(made_of(config, auto_class))
+    except (AttributeError, ImportError, LookupError):
+        raise
     except Exception:  # noqa: BLE001 - code that computes while it builds needs memory, or fails again below
         size = 0
     if size > LARGEST:
@@ -129,9 +131,10 @@ def filled(config, auto_class):
 
 
 def built(config, auto_class, seed):
-    """One model as the release initialises it from a seed."""
+    """One model as the release initialises it from a seed; what it keeps narrow beside float32 stays so."""
     torch.manual_seed(seed)
-    return made_of(config, auto_class).float().eval()
+    model = made_of(config, auto_class).eval()
+    return model if any(tensor.dtype == torch.float32 for tensor in model.parameters()) else model.float()
 
 
 def made_of(config, auto_class):

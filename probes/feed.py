@@ -130,7 +130,7 @@ def tried(model, wanted):
     orders = sorted(itertools.product(*map(range, counts)), key=sum)[:TRIES]
     errors = []
     for order in orders:
-        choice, marks = dict(zip(wanted, order)), {}
+        choice, marks = dict(zip(wanted, order)), placed(model.config)
         for _ in range(4):
             try:
                 run(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
@@ -141,6 +141,12 @@ def tried(model, wanted):
                 if marks is None:
                     break
     return None, {}, errors
+
+
+def placed(config):
+    """The placeholders that a model never asks for: id → how often it stands in the text."""
+    mark, count = special.PLACES.get(config.model_type, (None, None))
+    return {getattr(config, mark): getattr(config, count)} if mark else {}
 
 
 def marks_after(error, config, wanted, marks):
