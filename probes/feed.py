@@ -10,7 +10,7 @@ import probe_special as special
 import torch
 
 MEDIA = re.compile(
-    r"pixel_values\w*|input_features|input_values|audio_values|images?|bbox|visual_feats|visual_pos|past_values|states"
+    r"pixel_values\w*|input_features|input_values|audio_values|images?|bbox|visual_feats|visual_pos|past_values|states|image_grid_thw"
 )
 """Arguments without which a part of the model would be idle, though the forward may not ask for them."""
 
@@ -87,7 +87,9 @@ def written(model, names, wanted, media):
 def plain(model, names, wanted, media, *, alone):
     """One input with everything that the model reads; with one kind of media where it takes only one at a time."""
     first = None
-    for more in [*([media] if media else []), *([name] for name in media[:4]), *([[]] if alone else [])]:
+    still = [name for name in media if "video" not in name]
+    sets = [media, still, *([name] for name in media[:4] if "grid" not in name)] if media else []
+    for more in [*dict.fromkeys(map(tuple, sets)), *([()] if alone else [])]:
         try:
             choice, marks = settled(model, names, [*wanted, *more])
             return checked(model, made(model.config, choice, marks, "plain", [offers.SHORT]))

@@ -11,6 +11,10 @@ SHORT, DECODED = 8, 5
 """Tokens of the short text, and of what a decoder is given."""
 
 
+GRID = 4
+"""Patches on a side of an image that is given as patches."""
+
+
 def find(config, *names, within=()):
     """The first of these attributes that a config or one of its parts has; None without one.
 
@@ -125,6 +129,11 @@ def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument
     sizes = list(dict.fromkeys((size, 64, 32, 128, 224)))
     still = [floats(batch, channels, side, side) for side in sizes]
     moving = [floats(batch, frames, channels, side, side) for side in sizes]
+    if name == "image_grid_thw":
+        return [[[1, GRID, GRID]] * batch]
+    deep = whole(find(config, "temporal_patch_size", within=vision), 0)
+    if name == "pixel_values" and deep:
+        return [floats(batch * GRID**2, channels * deep * whole(find(config, "patch_size", within=vision), 8) ** 2)]
     if re.fullmatch(r"(pixel_values|images?|flattened_patches)", name):
         return [*still[:1], *moving[:1], *still[1:], *moving[1:]]
     if name in ("pixel_values_videos", "pixel_values_video", "videos"):

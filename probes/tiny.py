@@ -234,7 +234,7 @@ def small_config(config, plan, table, taken=None):
 
 def missing_parts(config):
     """Name → default config, of the parts that a class declares and a config of defaults does without."""
-    kinds = getattr(type(config), "sub_configs", None) or {}
+    kinds = getattr(config, "sub_configs", None) or {}
     absent = {name: kind for name, kind in kinds.items() if getattr(config, name, None) is None}
     return {name: kind() for name, kind in absent.items() if getattr(kind, "model_type", "")}
 
