@@ -5,6 +5,7 @@ Whatever cannot be made ends the job with the reason, filed under the step: conf
 
 import contextlib
 import copy
+import inspect
 import os
 import time
 
@@ -75,15 +76,16 @@ def first_that_works(model_type, auto_class, record):
 def attempt(model_type, auto_class, plan, record):
     """A filled model of one plan, with the inputs that it accepts."""
     with record.step("config"):
-        config, shrunk = config_of(model_type, plan)
+        config, shrunk = config_of(model_type, auto_class, plan)
     with record.step("model"):
         model = filled(config, auto_class)
     with record.step("inputs"):
         inputs, refused = feed.inputs_of(model, model_type)
-    return {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
+    made = {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
+    return {**made, "model_type": model_type}
 
 
-def config_of(model_type, plan):
+def config_of(model_type, auto_class, plan):
     """A small config of a type's own class, and what was changed in it."""
     kind, table = transformers.CONFIG_MAPPING[model_type], special.OVERRIDES
     if model_type in special.PARTS:
@@ -96,7 +98,17 @@ def config_of(model_type, plan):
         part = getattr(kind(**unshared(shrunk)), special.FLAT[model_type])
         known = vars(part).keys() - vars(transformers.PretrainedConfig()).keys()
         shrunk = {**{name: value for name, value in vars(part).items() if name in known}, **shrunk}
+    config = kind(**unshared(shrunk))
+    if getattr(config, "is_decoder", None) is False and asks_for_decoder(config, auto_class):
+        shrunk = {**shrunk, "is_decoder": True}
     return kind(**unshared(shrunk)), shrunk
+
+
+def asks_for_decoder(config, auto_class):
+    """Whether the head's own code tells people to set `is_decoder`: without it, it would look at what comes later."""
+    found = getattr(transformers, auto_class)._model_mapping.get(type(config), None)
+    kind = found[0] if isinstance(found, (list, tuple)) else found
+    return kind is not None and "is_decoder=True" in inspect.getsource(kind.__init__)
 
 
 def small_part(name, plan, taken):
@@ -185,6 +197,7 @@ def saved(made, auto_class, parent, name):
     model.save_pretrained(folder)
     if model.config.model_type not in transformers.CONFIG_MAPPING:
         made["config"].save_pretrained(folder)  # the config of a part, which no auto class knows
+        pack.named(folder, made["model_type"], transformers.CONFIG_MAPPING)
     pack.align(folder)
     wrong, repaired = unfaithful(made, auto_class, folder), None
     if wrong:

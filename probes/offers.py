@@ -120,7 +120,7 @@ def marked(batch, length, count):
     return [[int(index < count) for index in range(length)] for _ in range(batch)]
 
 
-def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument each
+def images(name, config, batch, length):  # noqa: C901, PLR0911 - one kind of argument each
     """Arguments that hold pixels, and what goes with them."""
     vision = ("vision", "image", "backbone")
     size = whole(find(config, "image_size", "img_size", "input_size", "crop_size", within=vision), 64)
@@ -160,7 +160,7 @@ def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument
     return []
 
 
-def sounds(name, config, batch, length):  # noqa: ARG001 - likewise
+def sounds(name, config, batch, length):  # noqa: ARG001, PLR0911 - likewise
     """Arguments that hold waves, or spectra of them."""
     heard = ("audio", "speech", "encoder")
     bins = whole(

@@ -23,10 +23,29 @@ MROPE = {"rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]}}
 """Positions of three kinds, which share the half of a head."""
 
 THREE_POSITIONS = (
-    *("glm4v_text", "glm4v_moe_text", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text", "qwen3_vl_text"),
+    *("glm4v_text", "glm4v_moe_text", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"),
     *("qwen3_vl_moe_text",),
 )
 """Model types with such positions, the sections of which have no default."""
+
+SAM = {"vision_config": {"num_pos_feats": 32}, "prompt_encoder_config": {"image_embedding_size": 4}}
+"""Half a width, and an image's size in patches."""
+
+SAM2 = {
+    "backbone_config": {
+        "hidden_size": 8,
+        "image_size": [64, 64],
+        "blocks_per_stage": [1, 1, 1, 1],
+        "embed_dim_per_stage": [8, 16, 32, 64],
+        "num_attention_heads_per_stage": [1, 2, 4, 8],
+        "window_size_per_stage": [8, 4, 4, 4],
+        "window_positional_embedding_background_size": [8, 8],
+        "global_attention_blocks": [2],
+    },
+    "backbone_channel_list": [64, 32, 16, 8],
+    "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+}
+"""Stages that halve an image."""
 
 OVERRIDES = {
     "autoformer": {**SERIES, "label_length": 4, "moving_average": 3},
@@ -35,6 +54,7 @@ OVERRIDES = {
         "vq_config": {"num_embeddings": 8, "base_channels": 32, "resolution": 32},
         "vocabulary_map": {"<image>": 110, **{f"IMGIMG{chr(65 + code)}Z": 111 + code for code in range(8)}},
     },
+    "clap_audio_model": {"num_mel_bins": 64, "hidden_size": 128},  # 8 times the width of the first stage
     "clvp": {"projection_dim": 64},
     "clvp_encoder": {
         "hidden_size": 128,
@@ -44,6 +64,8 @@ OVERRIDES = {
     "conditional_detr": BACKBONE,
     "dab-detr": BACKBONE,
     "deformable_detr": {**BACKBONE, "num_feature_levels": 4},
+    "cvt": {"depth": [1, 2, 3]},  # a stage has as many layers as its number, at least
+    "dac": {"encoder_hidden_size": 8},  # doubled by every stage
     "detr": BACKBONE,
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320},  # channels follow these
     "univnet": {"model_hidden_channels": 8, "kernel_predictor_hidden_channels": 8},
@@ -87,6 +109,13 @@ OVERRIDES = {
     "table-transformer": BACKBONE,
     "time_series_transformer": SERIES,
     "transfo-xl": {"cutoffs": [32, 64, 96]},  # parts of the vocabulary
+    "sam": SAM,
+    "sam_hq": SAM,
+    "sam2": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
+    "sam2_video": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
+    "sam2_vision_model": SAM2,
+    "vits": {"upsample_initial_channel": 32},
+    "qwen2_5_vl": {**MROPE, "vision_config": {"window_size": 32, "fullatt_block_indexes": [1]}},  # a window of pixels
     **dict.fromkeys(THREE_POSITIONS, MROPE),
     "instructblip": {"image_token_index": 120},  # has no default, as the next one
     "instructblipvideo": {"video_token_index": 120},

@@ -117,7 +117,7 @@ def for_layers(name, items, count, plan):
 
 
 def latent(values):
-    """Sizes of an attention through a latent space: its heads share no keys, and have a part with positions and one without."""
+    """Sizes of an attention through a latent space: heads share no keys, and one part of each has no positions."""
     if not {"kv_lora_rank", "qk_rope_head_dim"} <= set(values):
         return {}
     made = {"num_key_value_heads": HEADS, "qk_head_dim": 2 * HEAD}
