@@ -96,7 +96,8 @@ def config_of(model_type, auto_class, plan):
         shrunk = tiny.small_config(kind(**special.NEEDED.get(model_type, {})), plan, table)
     if model_type in special.FLAT:
         part = getattr(kind(**unshared(shrunk)), special.FLAT[model_type])
-        known = vars(part).keys() - vars(transformers.PretrainedConfig()).keys()
+        usual = vars(transformers.PretrainedConfig()).keys()
+        known = (tiny.parameters(type(part)) | (vars(part).keys() - usual)) - {special.FLAT[model_type]}
         shrunk = {**{name: value for name, value in vars(part).items() if name in known}, **shrunk}
     config = kind(**unshared(shrunk))
     if getattr(config, "is_decoder", None) is False and asks_for_decoder(config, auto_class):
@@ -106,7 +107,7 @@ def config_of(model_type, auto_class, plan):
 
 def asks_for_decoder(config, auto_class):
     """Whether the head's own code tells people to set `is_decoder`: without it, it would look at what comes later."""
-    found = getattr(transformers, auto_class)._model_mapping.get(type(config), None)
+    found = getattr(transformers, auto_class)._model_mapping.get(type(config), None)  # noqa: SLF001 - no public way
     kind = found[0] if isinstance(found, (list, tuple)) else found
     return kind is not None and "is_decoder=True" in inspect.getsource(kind.__init__)
 

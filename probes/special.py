@@ -41,6 +41,7 @@ SAM2 = {
         "window_size_per_stage": [8, 4, 4, 4],
         "window_positional_embedding_background_size": [8, 8],
         "global_attention_blocks": [2],
+        "query_stride": [2, 2],
     },
     "backbone_channel_list": [64, 32, 16, 8],
     "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
@@ -98,6 +99,7 @@ OVERRIDES = {
     "informer": SERIES,
     "jamba": {"use_mamba_kernels": False},  # the kernels need a GPU
     "kosmos-2": {"latent_query_num": 4},
+    "mega": {"bidirectional": False},  # as a decoder; as an encoder it loses half of its damped average
     "mimi": {"upsample_groups": 64},  # as many as hidden units
     "mllama_text_model": {"rope_scaling": {"rope_type": "default"}},
     "musicgen_decoder": {"num_codebooks": 1},  # a batch is a multiple of these
