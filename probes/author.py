@@ -5,6 +5,7 @@ Whatever cannot be made ends the job with the reason, filed under the step: conf
 
 import contextlib
 import copy
+import inspect
 import os
 import time
 
@@ -75,15 +76,16 @@ def first_that_works(model_type, auto_class, record):
 def attempt(model_type, auto_class, plan, record):
     """A filled model of one plan, with the inputs that it accepts."""
     with record.step("config"):
-        config, shrunk = config_of(model_type, plan)
+        config, shrunk = config_of(model_type, auto_class, plan)
     with record.step("model"):
         model = filled(config, auto_class)
     with record.step("inputs"):
         inputs, refused = feed.inputs_of(model, model_type)
-    return {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
+    made = {"model": model, "config": config, "shrunk": shrunk, "inputs": inputs, "refused": refused}
+    return {**made, "model_type": model_type}
 
 
-def config_of(model_type, plan):
+def config_of(model_type, auto_class, plan):
     """A small config of a type's own class, and what was changed in it."""
     kind, table = transformers.CONFIG_MAPPING[model_type], special.OVERRIDES
     if model_type in special.PARTS:
@@ -94,9 +96,20 @@ def config_of(model_type, plan):
         shrunk = tiny.small_config(kind(**special.NEEDED.get(model_type, {})), plan, table)
     if model_type in special.FLAT:
         part = getattr(kind(**unshared(shrunk)), special.FLAT[model_type])
-        known = tiny.parameters(type(part)) - {special.FLAT[model_type]}
+        usual = vars(transformers.PretrainedConfig()).keys()
+        known = (tiny.parameters(type(part)) | (vars(part).keys() - usual)) - {special.FLAT[model_type]}
         shrunk = {**{name: value for name, value in vars(part).items() if name in known}, **shrunk}
+    config = kind(**unshared(shrunk))
+    if getattr(config, "is_decoder", None) is False and asks_for_decoder(config, auto_class):
+        shrunk = {**shrunk, "is_decoder": True}
     return kind(**unshared(shrunk)), shrunk
+
+
+def asks_for_decoder(config, auto_class):
+    """Whether the head's own code tells people to set `is_decoder`: without it, it would look at what comes later."""
+    found = getattr(transformers, auto_class)._model_mapping.get(type(config), None)  # noqa: SLF001 - no public way
+    kind = found[0] if isinstance(found, (list, tuple)) else found
+    return kind is not None and "is_decoder=True" in inspect.getsource(kind.__init__)
 
 
 def small_part(name, plan, taken):
@@ -119,6 +132,8 @@ def filled(config, auto_class):
     try:
         with torch.device("meta"):
             size = elements(made_of(config, auto_class))
+    except (AttributeError, ImportError, LookupError):
+        raise
     except Exception:  # noqa: BLE001 - code that computes while it builds needs memory, or fails again below
         size = 0
     if size > LARGEST:
@@ -129,9 +144,10 @@ def filled(config, auto_class):
 
 
 def built(config, auto_class, seed):
-    """One model as the release initialises it from a seed."""
+    """One model as the release initialises it from a seed; what it keeps narrow beside float32 stays so."""
     torch.manual_seed(seed)
-    return made_of(config, auto_class).float().eval()
+    model = made_of(config, auto_class).eval()
+    return model if any(tensor.dtype == torch.float32 for tensor in model.parameters()) else model.float()
 
 
 def made_of(config, auto_class):
@@ -182,6 +198,7 @@ def saved(made, auto_class, parent, name):
     model.save_pretrained(folder)
     if model.config.model_type not in transformers.CONFIG_MAPPING:
         made["config"].save_pretrained(folder)  # the config of a part, which no auto class knows
+        pack.named(folder, made["model_type"], transformers.CONFIG_MAPPING)
     pack.align(folder)
     wrong, repaired = unfaithful(made, auto_class, folder), None
     if wrong:

@@ -10,7 +10,7 @@ import probe_special as special
 import torch
 
 MEDIA = re.compile(
-    r"pixel_values\w*|input_features|input_values|audio_values|images?|bbox|visual_feats|visual_pos|past_values|states"
+    r"pixel_values\w*|input_features|input_values|audio_values|images?|bbox|visual_feats|visual_pos|past_values|states|image_grid_thw"
 )
 """Arguments without which a part of the model would be idle, though the forward may not ask for them."""
 
@@ -87,7 +87,9 @@ def written(model, names, wanted, media):
 def plain(model, names, wanted, media, *, alone):
     """One input with everything that the model reads; with one kind of media where it takes only one at a time."""
     first = None
-    for more in [*([media] if media else []), *([name] for name in media[:4]), *([[]] if alone else [])]:
+    still = [name for name in media if "video" not in name]
+    sets = [media, still, *([name] for name in media[:4] if "grid" not in name)] if media else []
+    for more in [*dict.fromkeys(map(tuple, sets)), *([()] if alone else [])]:
         try:
             choice, marks = settled(model, names, [*wanted, *more])
             return checked(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
@@ -130,7 +132,7 @@ def tried(model, wanted):
     orders = sorted(itertools.product(*map(range, counts)), key=sum)[:TRIES]
     errors = []
     for order in orders:
-        choice, marks = dict(zip(wanted, order)), {}
+        choice, marks = dict(zip(wanted, order)), placed(model.config)
         for _ in range(4):
             try:
                 run(model, made(model.config, choice, marks, "plain", [offers.SHORT]))
@@ -141,6 +143,12 @@ def tried(model, wanted):
                 if marks is None:
                     break
     return None, {}, errors
+
+
+def placed(config):
+    """The placeholders that a model never asks for: id → how often it stands in the text."""
+    mark, count = special.PLACES.get(config.model_type, (None, None))
+    return {getattr(config, mark): getattr(config, count)} if mark else {}
 
 
 def marks_after(error, config, wanted, marks):

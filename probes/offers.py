@@ -11,6 +11,10 @@ SHORT, DECODED = 8, 5
 """Tokens of the short text, and of what a decoder is given."""
 
 
+GRID = 4
+"""Patches on a side of an image that is given as patches."""
+
+
 def find(config, *names, within=()):
     """The first of these attributes that a config or one of its parts has; None without one.
 
@@ -94,14 +98,17 @@ def offers(name, config, batch, length):
 def texts(name, config, batch, length):
     """Arguments that go with ids."""
     turned = [row(config, DECODED, turn + 3) for turn in range(batch)]
+    channels = whole(find(config, "num_channels", "num_codebooks", within=("decoder",)), 1)
     boxes = [[[4 + t, 6 + t, 20 + t, 30 + t] for t in range(length)] for _ in range(batch)]
     return {
-        "decoder_input_ids": [turned],
+        "decoder_input_ids": [turned, [[[item] * channels for item in line] for line in turned]],
         "decoder_attention_mask": [full(1, batch, DECODED)],
         "attention_mask": [full(1, batch, length)],
         "token_type_ids": [full(0, batch, length)],
         "bbox": [boxes, [[[side / 64 for side in box] for box in line] for line in boxes]],
         "lang_ids": [full(0, batch)],
+        "qformer_input_ids": [[row(config, length, turn) for turn in range(batch)]],
+        "encoder_hidden_states": [floats(batch, DECODED, whole(find(config, "encoder_hidden_size"), 64))],
         "langs": [full(0, batch, length)],
         "task_inputs": [[row(config, whole(find(config, "task_seq_len"), 8), turn) for turn in range(batch)]],
         "image_embeds_position_mask": [marked(batch, length, whole(find(config, "latent_query_num"), 4))],
@@ -113,7 +120,7 @@ def marked(batch, length, count):
     return [[int(index < count) for index in range(length)] for _ in range(batch)]
 
 
-def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument each
+def images(name, config, batch, length):  # noqa: C901, PLR0911 - one kind of argument each
     """Arguments that hold pixels, and what goes with them."""
     vision = ("vision", "image", "backbone")
     size = whole(find(config, "image_size", "img_size", "input_size", "crop_size", within=vision), 64)
@@ -122,6 +129,11 @@ def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument
     sizes = list(dict.fromkeys((size, 64, 32, 128, 224)))
     still = [floats(batch, channels, side, side) for side in sizes]
     moving = [floats(batch, frames, channels, side, side) for side in sizes]
+    if name == "image_grid_thw":
+        return [[[1, GRID, GRID]] * batch]
+    deep = whole(find(config, "temporal_patch_size", within=vision), 0)
+    if name == "pixel_values" and deep:
+        return [floats(batch * GRID**2, channels * deep * whole(find(config, "patch_size", within=vision), 8) ** 2)]
     if re.fullmatch(r"(pixel_values|images?|flattened_patches)", name):
         return [*still[:1], *moving[:1], *still[1:], *moving[1:]]
     if name in ("pixel_values_videos", "pixel_values_video", "videos"):
@@ -135,7 +147,7 @@ def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument
     if name in ("visual_feats", "visual_embeds", "visual_pos"):
         wide = whole(find(config, "visual_feat_dim", "visual_embedding_dim"), 64)
         return [floats(batch, 6, 4 if name == "visual_pos" else wide)]
-    if name == "inputs":
+    if name in ("inputs", "query_embeds"):
         return [floats(batch, 8, whole(find(config, "d_model", "hidden_size"), 64))]
     if name == "pixel_mask":
         return [full(1, batch, side, side) for side in sizes]
@@ -148,7 +160,7 @@ def images(name, config, batch, length):  # noqa: PLR0911 - one kind of argument
     return []
 
 
-def sounds(name, config, batch, length):  # noqa: ARG001 - likewise
+def sounds(name, config, batch, length):  # noqa: ARG001, PLR0911 - likewise
     """Arguments that hold waves, or spectra of them."""
     heard = ("audio", "speech", "encoder")
     bins = whole(
@@ -178,6 +190,10 @@ def sounds(name, config, batch, length):  # noqa: ARG001 - likewise
         ]
     if name == "noise_sequence":
         return [floats(batch, 16, whole(find(config, "model_in_channels"), 64))]
+    if name == "audio_mel":
+        return [floats(batch, 32, whole(find(config, "input_feat_size", within=heard), bins))]
+    if name == "audio_mel_mask":
+        return [[[False] * 32 for _ in range(batch)]]
     if name in ("audio_values", "input_audio", "waveform"):
         return [floats(batch, 1, 1600), floats(batch, 1600)]
     return []

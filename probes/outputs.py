@@ -34,7 +34,7 @@ def outputs_of(outputs):
     if type(outputs) is tuple:
         outputs = named(outputs)
     items = dict(outputs.items()) if hasattr(outputs, "items") else dict(vars(outputs))
-    found = {name: tensor for name, item in items.items() for name, tensor in flat(name, item)}
+    found = dict(entry for name, item in items.items() for entry in flat(name, item)) or dict(within(items))
     order = sorted(found, key=lambda name: (not found[name].ndim, _MAIN.index(name) if name in _MAIN else len(_MAIN)))
     if not order or not found[order[0]].ndim:
         raise TypeError("the model's output holds no tensor with axes: " + type(outputs).__name__)
@@ -55,6 +55,13 @@ def flat(name, item):
     elif isinstance(item, (tuple, list)) and not _BY_LAYER.search(name):
         tensors = ((f"{name}.{index}", tensor) for index, tensor in enumerate(item))
         yield from ((n, t) for n, t in tensors if isinstance(t, torch.Tensor) and t.is_floating_point())
+
+
+def within(items):
+    """The floating tensors of a model's parts, where its own output holds nothing but what those gave."""
+    for name, item in items.items():
+        for key, part in item.items() if hasattr(item, "items") else ():
+            yield from flat(f"{name}.{key}", part)
 
 
 def places(outputs):

@@ -43,6 +43,16 @@ def aligned(content):
     return len(text).to_bytes(8, "little") + text + b"".join(parts)
 
 
+def named(folder, model_type, known):
+    """Write a model type by which the release finds a config into one whose own name for it is unknown."""
+    path = os.path.join(folder, "config.json")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    if config.get("model_type") not in known:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps({**config, "model_type": model_type}, indent=2, sort_keys=True) + "\n")
+
+
 def with_all(folder, model):
     """Write a model's tensors under every name that they have: those that were left out until now, sorted."""
     path = os.path.join(folder, "model.safetensors")

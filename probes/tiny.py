@@ -39,7 +39,8 @@ RULES = (
     ("head", r"head_dim|head_size|_rank$|^d_kv$|kv_channels|d_head$|^rotary_dim$|attention_channels", HEAD),
     ("layers", r"(^|_)(n|num)?_?(hidden_)?layers?$|^depth$|^num_block(s|_layers)$|self_attends_per", LAYERS),
     ("few", r"experts_per_tok|top_?k$|topk_group|^moe_k$|n_groups?$", 2),
-    ("few", r"experts", EXPERTS),
+    ("few", r"experts|expert_num$", EXPERTS),
+    ("few", r"tokens_per_image", 4),
     ("few", r"window|attention_chunk_size|local_attention|chunk_length|chunk_size", 4),
     ("size", r"num_filters$|codebook_size|num_quantizers", 8),
     ("layers", r"(pattern|interval|period|every_n|_step|frequency|_freq)(_layers)?$", 2),
@@ -82,7 +83,7 @@ def overrides(values, plan="small"):
     """
     layers = per_layer(values)
     count = max([LAYERS, *(len(prefix(items, LAYERS)) for items in layers.values())])
-    made = {name: items[:count] for name, items in layers.items() if len(items) > count}
+    made = {name: for_layers(name, items, count, plan) for name, items in layers.items() if len(items) > count}
     for name, value in values.items():
         if value is None and name in ABSENT:
             made[name] = ABSENT[name]
@@ -96,7 +97,7 @@ def overrides(values, plan="small"):
             small = by_kind(name, value, plan, values)
         if small is not None and small != value:
             made[name] = small
-    return made
+    return {**made, **(latent(values) if plan == "small" else {})}
 
 
 def per_layer(values):
@@ -104,6 +105,23 @@ def per_layer(values):
     depth = next((values[name] for name in DEPTH if isinstance(values.get(name), int)), 0)
     lists = {name: value for name, value in values.items() if isinstance(value, (list, tuple)) and "label" not in name}
     return {name: value for name, value in lists.items() if len(value) == depth > LAYERS * 2}
+
+
+def for_layers(name, items, count, plan):
+    """The items of so many layers: kinds in their order, numbers from all over the list, small ones."""
+    if not all(type(item) in (int, float) for item in items):
+        return items[:count]
+    spread = [items[index * (len(items) - 1) // (count - 1)] for index in range(count)]
+    sized = all(type(item) is int for item in items) and not KEPT.search(name)
+    return type(items)(number(name, item, plan) or item if sized else item for item in spread)
+
+
+def latent(values):
+    """Sizes of an attention through a latent space: heads share no keys, and one part of each has no positions."""
+    if not {"kv_lora_rank", "qk_rope_head_dim"} <= set(values):
+        return {}
+    made = {"num_key_value_heads": HEADS, "qk_head_dim": 2 * HEAD}
+    return {name: value for name, value in made.items() if values.get(name) is not None}
 
 
 def still(name, value):
@@ -160,10 +178,10 @@ def widths(items):
 
 
 def prefix(items, least):
-    """The shortest start of a list, at least so long, that holds every kind of item in it."""
-    kinds = {repr(item) for item in items}
+    """The shortest start of a list, at least so long, that holds every kind of item in it; numbers are of one kind."""
+    kinds = {repr(item) for item in items if not isinstance(item, (int, float)) or isinstance(item, bool)}
     for count in range(least, len(items)):
-        if {repr(item) for item in items[:count]} == kinds:
+        if {repr(item) for item in items[:count]} >= kinds:
             return items[:count]
     return items
 
@@ -203,7 +221,7 @@ def small_config(config, plan, table, taken=None):
     taken = {} if taken is None else taken
     known = parameters(type(config))
     plain, parts = {}, {}
-    for own, value in vars(config).items():
+    for own, value in {**vars(config), **missing_parts(config)}.items():
         name = own if own in known else aliases(config).get(own)
         if name in known:
             (parts if is_config(value) else plain)[name] = value
@@ -212,6 +230,13 @@ def small_config(config, plan, table, taken=None):
         kind = {"model_type": part.model_type} if part.model_type else {}
         made[name] = {**kind, **chosen(part), **small_config(part, plan, table, taken)}
     return merged(made, table.get(config.model_type, {}))
+
+
+def missing_parts(config):
+    """Name → default config, of the parts that a class declares and a config of defaults does without."""
+    kinds = getattr(config, "sub_configs", None) or {}
+    absent = {name: kind for name, kind in kinds.items() if getattr(config, name, None) is None}
+    return {name: kind() for name, kind in absent.items() if getattr(kind, "model_type", "")}
 
 
 def chosen(part):
