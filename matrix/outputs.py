@@ -128,10 +128,11 @@ def rows(values: NDArray[Any], output: str = LOGITS) -> NDArray[Any]:
 def kept(capture: Capture, shape: tuple[int, ...], output: str = LOGITS) -> NDArray[Any] | None:
     """The attention mask over an output of that shape; None where it says nothing about it.
 
-    The mask of an encoder-decoder belongs to the encoder's input, and a mask that hides everything hides nothing.
+    The mask of an encoder-decoder belongs to the encoder's input, and a mask that hides everything hides nothing. A
+    causal LM may be the decoder alone of what its config describes.
     """
-    encodes = not capture.config.get("is_encoder_decoder") or output.startswith("encoder_")
-    if not capture.tokens or not encodes:
+    whole = capture.config.get("is_encoder_decoder") and not capture.model_class.endswith(CAUSAL)
+    if not capture.tokens or (whole and not output.startswith("encoder_")):
         return None
     mask = np.asarray(capture.tokens.attention_mask)
     return mask if mask.shape == shape[:-1] and mask.any() else None

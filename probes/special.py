@@ -63,6 +63,10 @@ OVERRIDES = {
     },  # 32 rotary dimensions per head
     "conditional_detr": BACKBONE,
     "dab-detr": BACKBONE,
+    "dbrx": {  # a base of its own; with the parts' defaults nothing of them would be written
+        "attn_config": {"clip_qkv": 8, "kv_n_heads": 2, "rope_theta": 500000.0},
+        "ffn_config": {"ffn_hidden_size": 128, "moe_num_experts": 4, "moe_top_k": 2},
+    },
     "deformable_detr": {**BACKBONE, "num_feature_levels": 4},
     "cvt": {"depth": [1, 2, 3]},  # a stage has as many layers as its number, at least
     "dac": {"encoder_hidden_size": 8},  # doubled by every stage
@@ -104,6 +108,7 @@ OVERRIDES = {
     "musicgen_decoder": {"num_codebooks": 1},  # a batch is a multiple of these
     "musicgen_melody_decoder": {"num_codebooks": 1},
     "nemotron": {"num_key_value_heads": 2},  # has no default
+    "recurrent_gemma": {"num_hidden_layers": 4},  # attention comes with every third layer
     "reformer": {"is_decoder": True, "hash_seed": 0, "axial_pos_shape": [8, 8], "axial_pos_embds_dim": [16, 48]},
     "rt_detr": {"encoder_in_channels": [16, 32, 64]},  # widths of the backbone's last three stages
     "rt_detr_resnet": {"embedding_size": 8},
@@ -122,13 +127,14 @@ OVERRIDES = {
     "instructblipvideo": {"video_token_index": 120},
     "xlstm": {"hidden_size": 128, "embedding_dim": 128, "chunk_size": 64},  # the width of keys is rounded up to 64
     "xmod": {"default_language": "en_XX"},
-    "zamba": {
-        "num_hidden_layers": 4,
-        "attn_layer_period": 2,
+    "zamba": {  # two hybrid layers, which share one block
+        "num_hidden_layers": 8,
+        "attn_layer_period": 3,
+        "attn_layer_offset": 2,
         "use_mamba_kernels": False,
         "attention_head_dim": 32,
         "attention_hidden_size": 128,
-    },  # the first three layers are fixed
+    },
 }
 """Model type → nested overrides, put over what `tiny.py` makes; parts of other models have their own type's, too."""
 
@@ -146,8 +152,10 @@ PARTS = {
 }
 """Model type → the config classes of the parts without which its own cannot be made."""
 
-FLAT = {"emu3": "text_config", "llama4": "text_config", "musicgen": "decoder", "musicgen_melody": "decoder"}
-"""Model type → the part whose values its model reads from the whole config."""
+FLAT = {"emu3": "text_config", "llama4": "text_config"}
+"""Model type → the part whose values its model reads from the whole config.
+
+Not for Musicgen: no release opens a config of it that anybody has as a causal LM, so a flat one would be a chimera."""
 
 FED = {
     "autoformer": ("future_values", "future_time_features"),

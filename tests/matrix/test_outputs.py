@@ -39,8 +39,11 @@ def test_feature_maps_are_compared_too(tmp_path: Path) -> None:
 
 
 def test_an_encoder_decoders_mask_says_nothing_about_its_logits(tmp_path: Path) -> None:
-    capture = captured(tmp_path, tokens=LEFT_PADDED, config={"is_encoder_decoder": True})
+    facts = {"tokens": LEFT_PADDED, "config": {"is_encoder_decoder": True}}
+    capture = captured(tmp_path / "whole", **facts, model_class="TinyForConditionalGeneration")
     assert kept(capture, LOGITS.shape) is None
+    # the decoder alone, loaded from the config of the whole
+    assert kept(captured(tmp_path / "decoder", **facts), LOGITS.shape) is not None
     assert kept(replace(capture, config={}), LOGITS.shape) is not None
 
 
