@@ -7,7 +7,6 @@ from collections import Counter
 import pandas as pd
 
 from matrix.sweep.answer import QUIET, Answer, Found, Seen
-from matrix.sweep.cases import UNTIED
 from reports import numbers, sweep_words
 from reports.frames import frame, without_empty
 from reports.names import SYMBOLS, listing
@@ -117,14 +116,13 @@ def unwritten(answer: Answer) -> pd.DataFrame:
 
 def repaired(answer: Answer) -> pd.DataFrame:
     """What an author does not load as it wrote it, one row per equal words."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for found in answer.architectures:
         for checkpoint, words in found.repaired.items():
-            name = f"{found.name} ({sweep_words.UNTIED})" if checkpoint == UNTIED else found.name
-            groups.setdefault((found.author or "", words), []).append(name)
+            groups.setdefault((found.author or "", checkpoint, words), []).append(found.name)
     rows = [
-        {"author": author, "its own file": words, "architectures": listing(names, limit=_ALL)}
-        for (author, words), names in groups.items()
+        {"author": author, "file": checkpoint, "as it was written": words, "architectures": listing(names, limit=_ALL)}
+        for (author, checkpoint, words), names in groups.items()
     ]
     return frame(rows)
 
