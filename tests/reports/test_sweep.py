@@ -34,8 +34,8 @@ DIFFERENCE = Difference(
 )
 UNTIED = Shown(input="untied.short", attention="eager", dtype="float32")
 LATER = replace(
-    DIFFERENCE, cell=OLD, stage="load", where="lm_head.weight", max_abs=4.5, shown=(UNTIED,), quiet=(EAGER,), bad="4.48.0",
-    known="as it should",
+    DIFFERENCE, cell=OLD, stage="load", where="lm_head.weight", max_abs=4.5, shown=(UNTIED,), quiet=(EAGER,),
+    bad="4.48.0", known="as it should",
 )  # fmt: skip
 WORDS = "without lm_head.bias, which the release shares: 1 tensor has other values"
 
