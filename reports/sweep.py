@@ -25,12 +25,12 @@ from reports.templating import template
 MARKDOWN = "sweep.md"
 WIDTH = 80
 _MOST = 15
-"""So many architectures are listed on a terminal; the report has all of them."""
+"""So many changes are listed on a terminal; the report has all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One architecture that differs, as the template shows it."""
+    """One change of an architecture, as the template shows it."""
 
     title: Markdown
     sentence: Markdown
@@ -66,12 +66,15 @@ def render(answer: Answer) -> str:
         headline=sweep_words.headline(answer),
         counts=markdown(sweep_tables.counts(answer)),
         differing=markdown(sweep_tables.differing(answer)),
+        changes=markdown(sweep_tables.changes(answer)),
         sections=list(_sections(answer)),
         noisy=markdown(sweep_tables.noisy(answer)),
         removed=markdown(sweep_tables.removed(answer)),
         cells=markdown(sweep_tables.cells(answer)),
         unbuilt=markdown(sweep_tables.unbuilt(answer)),
         alone=markdown(sweep_tables.alone(answer)),
+        unwritten=markdown(sweep_tables.unwritten(answer)),
+        repaired=markdown(sweep_tables.repaired(answer)),
         inert=markdown(sweep_tables.inert(answer)),
         held_fixed=", ".join(f"{name} {value}" for name, value in answer.held_fixed.items()),
         sweep=answer.id,
@@ -94,26 +97,24 @@ def terminal(answer: Answer, report: Path) -> str:
 
 def _sections(answer: Answer) -> Iterator[Section]:
     cells = sweep_words.labels(answer)
-    for found in sweep_words.loud(answer):
-        if found.difference:
-            lines = sweep_words.commands(found, found.difference, answer)
-            yield Section(
-                title=text(found.name),
-                sentence=ticked(sweep_words.sentence(found, found.difference, cells)),
-                commands=fence("\n".join(lines), language="sh") if lines else None,
-            )
+    for found, change in sweep_words.changes(answer):
+        lines = sweep_words.commands(found, change, answer)
+        yield Section(
+            title=text(f"{found.name}, {cells[change.cell]}"),
+            sentence=ticked(sweep_words.sentence(found, change, cells)),
+            commands=fence("\n".join(lines), language="sh") if lines else None,
+        )
 
 
 def _lines(answer: Answer) -> Iterator[str]:
-    cells, loud = sweep_words.labels(answer), sweep_words.loud(answer)
-    for found in loud[:_MOST]:
-        if difference := found.difference:
-            place = ", ".join(filter(None, (difference.stage, difference.where)))
-            head = f"{found.name}: {difference.verdict} in {cells[difference.cell]}"
-            line = "; ".join(filter(None, (head, place, sweep_words.shows(difference))))
-            yield _filled(line, indent="  ")
-    if len(loud) > _MOST:
-        yield f"and {len(loud) - _MOST} more"
+    cells, changes = sweep_words.labels(answer), sweep_words.changes(answer)
+    for found, change in changes[:_MOST]:
+        place = ", ".join(filter(None, (change.stage, change.where)))
+        head = f"{found.name}: {change.verdict} in {cells[change.cell]}"
+        line = "; ".join(filter(None, (head, place, sweep_words.shows(change))))
+        yield _filled(line, indent="  ")
+    if len(changes) > _MOST:
+        yield f"and {len(changes) - _MOST} more"
 
 
 def _failed(answer: Answer) -> Iterator[str]:
@@ -123,8 +124,8 @@ def _failed(answer: Answer) -> Iterator[str]:
 
 def _next(answer: Answer) -> Iterator[str]:
     """How to go on from the first difference."""
-    for found in sweep_words.loud(answer):
-        if found.difference and (lines := sweep_words.commands(found, found.difference, answer)):
+    for found, change in sweep_words.changes(answer):
+        if lines := sweep_words.commands(found, change, answer):
             yield f"Next: {lines[0]}"
             return
 

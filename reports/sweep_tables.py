@@ -1,4 +1,4 @@
-"""The tables of a sweep: counts per head and cell, what differs, what could not be built, what cannot be seen."""
+"""The tables of a sweep: counts per head and cell, what differs and since when, what was not built or is not seen."""
 
 from __future__ import annotations
 
@@ -30,26 +30,32 @@ def counts(answer: Answer) -> pd.DataFrame:
 
 
 def differing(answer: Answer) -> pd.DataFrame:
-    """One row per architecture that is loud somewhere: the verdict of every cell, and the numbers of the first bad."""
+    """One row per architecture that is loud somewhere: the verdict of every cell."""
     cells = sweep_words.labels(answer)
-    rows = []
-    for found in sweep_words.loud(answer):
-        difference = found.difference
-        verdicts = {name: _cell(found, cell) for cell, name in cells.items()}
-        head = {"architecture": found.name, **verdicts}
-        if difference is None:
-            rows.append({**head, **dict.fromkeys(("stage", "where", "largest difference", "relative L2", "shows"), "")})
-            continue
-        rows.append(
-            {
-                **head,
-                "stage": difference.stage or "",
-                "where": difference.where or "",
-                "largest difference": numbers.size(difference.max_abs),
-                "relative L2": numbers.size(difference.l2_rel),
-                "shows": sweep_words.shows(difference),
-            }
-        )
+    return frame(
+        [
+            {"architecture": found.name, **{name: _cell(found, cell) for cell, name in cells.items()}}
+            for found in sweep_words.loud(answer)
+        ]
+    )
+
+
+def changes(answer: Answer) -> pd.DataFrame:
+    """One row per change of an architecture: the cell that shows it first, its numbers, and what shows it."""
+    cells = sweep_words.labels(answer)
+    rows = [
+        {
+            "architecture": found.name,
+            "first in": cells[change.cell],
+            "verdict": _marked(change.verdict, is_known=change.known is not None),
+            "stage": change.stage or "",
+            "where": change.where or "",
+            "largest difference": numbers.size(change.max_abs),
+            "relative L2": numbers.size(change.l2_rel),
+            "shows": sweep_words.shows(change),
+        }
+        for found, change in sweep_words.changes(answer)
+    ]
     return frame(rows)
 
 
@@ -98,6 +104,29 @@ def inert(answer: Answer) -> pd.DataFrame:
     return frame(rows)
 
 
+def unwritten(answer: Answer) -> pd.DataFrame:
+    """Parameters that no checkpoint holds, because the release that wrote it does not have them and others do."""
+    rows = [
+        {"architecture": found.name, "author": found.author or "", "names": listing(found.unwritten)}
+        for found in answer.architectures
+        if found.unwritten
+    ]
+    return frame(rows)
+
+
+def repaired(answer: Answer) -> pd.DataFrame:
+    """What an author does not load as it wrote it, one row per equal words."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for found in answer.architectures:
+        for checkpoint, words in found.repaired.items():
+            groups.setdefault((found.author or "", checkpoint, words), []).append(found.name)
+    rows = [
+        {"author": author, "file": checkpoint, "as it was written": words, "architectures": listing(names, limit=_ALL)}
+        for (author, checkpoint, words), names in groups.items()
+    ]
+    return frame(rows)
+
+
 def cells(answer: Answer) -> pd.DataFrame:
     """Cells that could not say which types they know, and why."""
     labels = sweep_words.labels(answer)
@@ -124,5 +153,9 @@ def _cell(found: Found, cell: str) -> str:
     verdict = found.seen.get(cell)
     if verdict is None:
         return numbers.ABSENT
+    return _marked(verdict, is_known=cell in found.known)
+
+
+def _marked(verdict: Seen, *, is_known: bool) -> str:
     mark = "removed" if verdict == "removed" else f"{SYMBOLS[verdict]} {verdict}"
-    return f"{mark} (known)" if cell in found.known else mark
+    return f"{mark} (known)" if is_known else mark

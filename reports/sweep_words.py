@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from matrix.cell import Cell
+from matrix.sweep import cases
 from matrix.sweep.answer import QUIET, SEVERITY, Answer, Difference, Found, Seen, Shown
 from matrix.sweep.heads import HEADS
 from reports.names import Names, count, listing
@@ -21,6 +22,8 @@ _VERBS: dict[Seen, tuple[str, str]] = {
     "removed": ("was removed", "were removed"),
 }
 """What one architecture does, and what several do, in the order in which a headline says it."""
+
+UNTIED = "the untied checkpoint"
 
 
 def names_of(answer: Answer) -> Names:
@@ -45,6 +48,11 @@ def worst(found: Found) -> Seen | None:
 def loud(answer: Answer) -> list[Found]:
     """Everything that is neither identical nor noise nor merely removed somewhere."""
     return [found for found in answer.architectures if any(_is_loud(verdict) for verdict in found.seen.values())]
+
+
+def changes(answer: Answer) -> list[tuple[Found, Difference]]:
+    """Every change of everything that is loud, each architecture's together."""
+    return [(found, change) for found in loud(answer) for change in found.differences]
 
 
 def headline(answer: Answer) -> str:
@@ -90,19 +98,20 @@ def sentence(found: Found, difference: Difference, cells: dict[str, str]) -> str
 
 
 def shows(difference: Difference) -> str:
-    """Which inputs and kernels show it: `everything`, `padded only`, `sdpa only`, `padded with sdpa only`."""
+    """Which inputs and kernels show it: `everything`, `padded only`, `sdpa only`, `the untied checkpoint only`."""
     several = len({shown.dtype for shown in (*difference.shown, *difference.quiet)}) > 1
-    loud, quiet = ({(shown.input, _kernel(shown, several)) for shown in side} for side in _sides(difference))
+    loud, quiet = (set(_pairs(side, several)) for side in (difference.shown, difference.quiet))
     if not quiet:
         return "everything"
-    inputs, kernels = (list(dict.fromkeys(pair[index] for pair in _ordered(difference, several))) for index in (0, 1))
+    pairs = _pairs(difference.shown, several)
+    inputs, kernels = (list(dict.fromkeys(pair[index] for pair in pairs)) for index in (0, 1))
     if not any(kernel in kernels for _, kernel in quiet):
         return f"{listing(kernels)} only"
     if not any(name in inputs for name, _ in quiet):
         return f"{listing(inputs)} only"
     if loud == {(name, kernel) for name in inputs for kernel in kernels} & (loud | quiet):
         return f"{listing(inputs)} with {listing(kernels)} only"
-    return listing(f"{name} with {kernel}" for name, kernel in _ordered(difference, several))
+    return listing(f"{name} with {kernel}" for name, kernel in pairs)
 
 
 def commands(found: Found, difference: Difference, answer: Answer) -> list[str]:
@@ -120,12 +129,13 @@ def _is_loud(verdict: Seen) -> bool:
     return verdict not in QUIET and verdict != "removed"
 
 
-def _sides(difference: Difference) -> tuple[Sequence[Shown], Sequence[Shown]]:
-    return difference.shown, difference.quiet
+def _pairs(side: Sequence[Shown], several: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - passed on
+    return [(_input(shown), _kernel(shown, several)) for shown in side]
 
 
-def _ordered(difference: Difference, several: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - passed on
-    return [(shown.input, _kernel(shown, several)) for shown in difference.shown]
+def _input(shown: Shown) -> str:
+    """The untied checkpoint has one input, and is what tells it from the others."""
+    return UNTIED if shown.input.startswith(f"{cases.UNTIED}.") else shown.input
 
 
 def _kernel(shown: Shown, several: bool) -> str:  # noqa: FBT001 - whether dtypes vary, which tells kernels apart

@@ -2,14 +2,15 @@
 
 One entry of `architectures` per type and head. `seen` has one entry per cell that is compared with the baseline's: the
 worst verdict over every input, kernel and dtype, or `removed` where the release no longer knows the type; it is empty
-where nothing was built or no second cell knows the type. JSON has no infinities and no NaN: they are the strings
+where nothing was built or no second cell knows the type. `difference` is the first of `differences`, for those who want
+one. JSON has no infinities and no NaN: they are the strings
 "inf", "-inf" and "nan".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -59,11 +60,11 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What is worst about one architecture, in the first cell that is bad.
+    """One change of one architecture: the first cell that shows it, and what is worst of what is new there.
 
     Attributes:
         cell: The candidate's id.
-        case: The case that shows it most.
+        case: The case that shows most of what is not as in the cells before.
         attention: The kernel under which it does.
         dtype: And the dtype.
         verdict: What is said of it.
@@ -75,8 +76,8 @@ class Difference:
         shown: Everything that is not quiet there.
         quiet: Everything that was compared there and is.
         axis: The axis along which it starts.
-        good: The last good value of that axis.
-        bad: The first bad one.
+        good: The last good value of that axis; the baseline's where no nearer cell agrees.
+        bad: The value of this cell.
         known: Why it was expected; None where it was not.
     """
 
@@ -123,9 +124,11 @@ class Found:
         attention: Kernels that were compared.
         cases: Names of its cases.
         inert: Parameters that its checkpoints cannot show: no output depends on them.
+        unwritten: Parameters that other releases have and its author does not, so that no checkpoint holds them.
+        repaired: Checkpoint → what its author does not load as it wrote it.
         seen: Cell id → the worst verdict there.
         known: The cells where all that is not quiet was expected.
-        difference: The worst of the first bad cell; None where nothing is.
+        differences: One per change: newer cells first, from the baseline outwards, then older ones.
     """
 
     type: str
@@ -140,14 +143,21 @@ class Found:
     attention: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     inert: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
+    repaired: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen]
     known: tuple[str, ...] = ()
-    difference: Difference | None = None
+    differences: tuple[Difference, ...] = ()
 
     @property
     def name(self) -> str:
         """Such as `llama.causal-lm`."""
         return f"{self.type}.{self.head}"
+
+    @property
+    def difference(self) -> Difference | None:
+        """The first change; None where all that was compared is quiet."""
+        return self.differences[0] if self.differences else None
 
     @property
     def fails(self) -> bool:
@@ -194,7 +204,10 @@ class Answer:
 
 def write(answer: Answer, folder: Path) -> None:
     """Write sweep.json, atomically."""
-    write_json(folder / FILE, {"schema": SCHEMA, **table.whole(answer)})
+    content = table.whole(answer)
+    for found in content["architectures"]:
+        found["difference"] = next(iter(found["differences"]), None)
+    write_json(folder / FILE, {"schema": SCHEMA, **content})
 
 
 def read(folder: Path) -> Answer:
@@ -204,4 +217,8 @@ def read(folder: Path) -> Answer:
         CaptureError: When there is none, or it is written by a newer version.
     """
     content = read_json(folder / FILE, schema=SCHEMA)
+    for found in content["architectures"]:
+        # an answer of before there were several has only the first
+        first = found.pop("difference", None)
+        found.setdefault("differences", [first] if first else [])
     return table.read(Answer, {name: value for name, value in content.items() if name != "schema"}, FILE)

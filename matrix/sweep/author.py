@@ -35,10 +35,12 @@ class Checkpoint:
     Attributes:
         folder: What from_pretrained is given.
         tied: Whether the output embeddings are the input's; None where that is no question.
+        repaired: What the author does not load as it wrote it, where it was given more than it wrote; None elsewhere.
     """
 
     folder: Path
     tied: bool | None
+    repaired: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,8 @@ def read(folder: Path) -> Authored | None:
         inputs=tuple(_input(given) for given in facts["inputs"]),
         inert=tuple(facts["inert"]),
         checkpoints=tuple(
-            Checkpoint(folder=folder / made["folder"], tied=made["tied"]) for made in facts["checkpoints"]
+            Checkpoint(folder=folder / made["folder"], tied=made["tied"], repaired=made.get("repaired"))
+            for made in facts["checkpoints"]
         ),
     )
 

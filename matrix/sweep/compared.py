@@ -15,6 +15,7 @@ from matrix.sweep.answer import Found, Unbuilt
 from matrix.sweep.author import Authored
 from matrix.sweep.cases import architecture_of
 from matrix.sweep.cohort import Architecture, Cohort
+from matrix.sweep.differences import differences
 from matrix.sweep.models import Made
 from matrix.verdicts import Verdicts, judge_run
 
@@ -53,9 +54,11 @@ class Compared:
             attention=tuple(dict.fromkeys(judge.job.variant.attention for judge in judged)),
             cases=names,
             inert=author.inert,
+            unwritten=tally.unwritten(judged, self.cohort.author),
+            repaired={made.folder.name: made.repaired for made in author.checkpoints if made.repaired},
             seen={cell.id: seen[cell.id] for cell in self.run.plan.cells if cell.id in seen},
             known=tally.known(judged),
-            difference=tally.difference(judged, self._verdicts),
+            differences=differences(judged, self._verdicts),
         )
 
     def _unbuilt(self, one: Architecture, author: Authored | None) -> Found:

@@ -32,6 +32,12 @@ DIFFERENCE = Difference(
     good="4.57.6",
     bad="5.2.0",
 )
+UNTIED = Shown(input="untied.short", attention="eager", dtype="float32")
+LATER = replace(
+    DIFFERENCE, cell=OLD, stage="load", where="lm_head.weight", max_abs=4.5, shown=(UNTIED,), quiet=(EAGER,),
+    bad="4.48.0", known="as it should",
+)  # fmt: skip
+WORDS = "without lm_head.bias, which the release shares: 1 tensor has other values"
 
 
 def _found(name: str, head: str = "causal-lm", **seen: Seen) -> Found:
@@ -57,9 +63,9 @@ ANSWER = Answer(
     held_fixed={"torch": "2.13.0", "dtype": "float32"},
     architectures=(
         _found("gpt2", old="identical", new="identical"),
-        replace(_found("llama", old="identical", new="noise"), inert=("model.bias",)),
-        replace(_found("phi", old="identical", new="drift"), difference=DIFFERENCE),
-        _found("gone", old="identical", new="removed"),
+        replace(_found("llama", old="identical", new="noise"), inert=("model.bias",), unwritten=("lm_head.bias",)),
+        replace(_found("phi", old="identical", new="drift"), differences=(DIFFERENCE, LATER)),
+        replace(_found("gone", old="identical", new="removed"), repaired={"checkpoint": WORDS, "untied": WORDS}),
         Found(type="odd", head="causal-lm", author="4.48.0", built=False, unbuilt=ODD, seen={}),
         Found(type="newest", head="causal-lm", author="5.2.0", built=False, seen={}),
         _found("gpt2", "base", old="identical", new="identical"),
@@ -100,9 +106,56 @@ def test_only_what_is_loud_somewhere_is_told_apart() -> None:
     (row,) = sweep_tables.differing(ANSWER).to_dict("records")
     assert row == {
         "architecture": "phi.causal-lm", "4.48.0": "✅ identical", "4.57.6": "baseline", "5.2.0": "❌ drift",
-        "stage": "buffers", "where": "model.inv_freq", "largest difference": "0.25", "relative L2": "0.125",
+    }  # fmt: skip
+
+
+def test_every_change_has_the_cell_that_it_speaks_of_and_its_own_numbers() -> None:
+    first, second = sweep_tables.changes(ANSWER).to_dict("records")
+    assert first == {
+        "architecture": "phi.causal-lm", "first in": "5.2.0", "verdict": "❌ drift", "stage": "buffers",
+        "where": "model.inv_freq", "largest difference": "0.25", "relative L2": "0.125",
         "shows": "padded with eager only",
     }  # fmt: skip
+    assert (second["architecture"], second["first in"], second["verdict"]) == (
+        "phi.causal-lm",
+        "4.48.0",
+        "❌ drift (known)",
+    )
+    assert (second["largest difference"], second["shows"]) == ("4.5", "the untied checkpoint only")
+
+
+def test_every_change_has_a_section_with_commands_and_a_line() -> None:
+    text = sweep.render(ANSWER)
+    for title, ends in (("5.2.0", "--good 4.57.6 --bad 5.2.0"), ("4.48.0", "--good 4.57.6 --bad 4.48.0")):
+        section = text.partition(f"### phi.causal-lm, {title}\n")[2].partition("###")[0]
+        assert f"drift in {title} against 4.57.6" in section
+        assert section.count(ends) == 2
+    printed = sweep.terminal(ANSWER, Path("sweep.md"))
+    assert printed.count("phi.causal-lm: drift in ") == 2
+    assert printed.count("Next: ") == 1
+
+
+def test_a_terminal_lists_few_changes_and_counts_the_rest() -> None:
+    phi = replace(ANSWER.architectures[2], differences=(DIFFERENCE,) * 17)
+    printed = sweep.terminal(replace(ANSWER, architectures=(phi,)), Path("sweep.md"))
+    assert printed.count("phi.causal-lm: drift in ") == 15
+    assert "and 2 more" in printed
+
+
+def test_what_no_checkpoint_holds_is_told_with_who_wrote_it() -> None:
+    rows = sweep_tables.unwritten(ANSWER).to_dict("records")
+    assert rows == [{"architecture": "llama.causal-lm", "author": "4.48.0", "names": "lm_head.bias"}]
+    assert "Written without, though other releases have them" in sweep.render(ANSWER)
+
+
+def test_what_an_author_does_not_load_as_it_wrote_it_is_told_per_file() -> None:
+    rows = sweep_tables.repaired(ANSWER).to_dict("records")
+    assert [(row["author"], row["file"], row["architectures"]) for row in rows] == [
+        ("4.48.0", "checkpoint", "gone.causal-lm"),
+        ("4.48.0", "untied", "gone.causal-lm"),
+    ]
+    assert {row["as it was written"] for row in rows} == {WORDS}
+    assert "The author does not load its own file as it wrote it" in sweep.render(ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +167,9 @@ def test_only_what_is_loud_somewhere_is_told_apart() -> None:
         ((EAGER,), (SDPA, ONE, ONE_SDPA), "padded with eager only"),
         ((EAGER, ONE_SDPA), (SDPA, ONE), "padded with eager and one with sdpa"),
         ((EAGER,), (replace(EAGER, dtype="bfloat16"),), "float32-eager only"),
+        ((UNTIED, replace(UNTIED, attention="sdpa")), (EAGER, SDPA), "the untied checkpoint only"),
+        ((EAGER, UNTIED), (ONE,), "padded and the untied checkpoint only"),
+        ((replace(UNTIED, attention="sdpa"),), (UNTIED, EAGER, SDPA), "the untied checkpoint with sdpa only"),
     ],
 )
 def test_what_shows_a_difference_is_said_in_as_few_words_as_are_true(
@@ -144,7 +200,14 @@ def test_the_report_accounts_for_everything_and_escapes_foreign_text() -> None:
 
 def test_sections_that_have_nothing_to_say_are_not_there() -> None:
     text = sweep.render(replace(ANSWER, architectures=(ANSWER.architectures[0],)))
-    for words in ("## What differs", "## Up to rounding", "## Removed", "could not be built", "<details>"):
+    for words in (
+        "## What differs",
+        "One row per change",
+        "Written without",
+        "as it wrote it",
+        "could not be built",
+        "<details>",
+    ):
         assert words not in text
 
 

@@ -17,9 +17,10 @@ DIFFERENCE = Difference(
     cell="new", case="llama.causal-lm.one", attention="eager", dtype="float32", verdict="drift", stage=None, where=None,
     summary="…", max_abs=float("inf"), l2_rel=None, shown=(), quiet=(), axis="transformers", good="1.0", bad="2.0",
 )  # fmt: skip
+OLDER = replace(DIFFERENCE, cell="oldest", max_abs=0.5)
 ANSWER = Answer(
     id="a-sweep", started="now", command="nox -s sweep", digest="", baseline="old", cells=(), heads=("causal-lm",),
-    shard=None, held_fixed={"torch": "9.0"}, architectures=(replace(FOUND, difference=DIFFERENCE),),
+    shard=None, held_fixed={"torch": "9.0"}, architectures=(replace(FOUND, differences=(DIFFERENCE, OLDER)),),
 )  # fmt: skip
 
 
@@ -28,7 +29,24 @@ def test_what_is_written_is_read_back_infinities_too(tmp_path: Path) -> None:
     assert answer.read(tmp_path) == ANSWER
     content = json.loads((tmp_path / answer.FILE).read_text(encoding="utf-8"))
     assert content["schema"] == 1
-    assert content["architectures"][0]["difference"]["max_abs"] == "inf"
+    (found,) = content["architectures"]
+    assert found["difference"] == found["differences"][0]
+    assert [change["max_abs"] for change in found["differences"]] == ["inf", 0.5]
+
+
+def test_an_answer_that_has_only_the_first_change_is_read_too(tmp_path: Path) -> None:
+    answer.write(ANSWER, tmp_path)
+    content = json.loads((tmp_path / answer.FILE).read_text(encoding="utf-8"))
+    del content["architectures"][0]["differences"]
+    (tmp_path / answer.FILE).write_text(json.dumps(content), encoding="utf-8")
+    assert answer.read(tmp_path).architectures[0].differences == (DIFFERENCE,)
+
+
+def test_what_is_quiet_everywhere_has_no_first_change(tmp_path: Path) -> None:
+    answer.write(replace(ANSWER, architectures=(FOUND,)), tmp_path)
+    content = json.loads((tmp_path / answer.FILE).read_text(encoding="utf-8"))
+    assert content["architectures"][0]["difference"] is None
+    assert answer.read(tmp_path).architectures[0].difference is None
 
 
 def test_there_is_no_answer_before_it_is_written(tmp_path: Path) -> None:

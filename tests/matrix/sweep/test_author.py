@@ -27,5 +27,12 @@ def test_inputs_that_are_no_ids_are_kept_as_they_are(tmp_path: Path) -> None:
     assert found.inputs[0].inputs == {"pixel_values": {"shape": [1, 3, 8, 8], "seed": 0}}
 
 
+def test_what_an_author_does_not_load_as_it_wrote_it_is_told_per_checkpoint(tmp_path: Path) -> None:
+    made = [{"folder": "checkpoint", "tied": True, "repaired": "without a.bias"}, {"folder": "untied", "tied": False}]
+    found = author.read(write_authored(tmp_path, untied=True, checkpoints=made))
+    assert found
+    assert [checkpoint.repaired for checkpoint in found.checkpoints] == ["without a.bias", None]
+
+
 def test_what_could_not_be_built_is_none(tmp_path: Path) -> None:
     assert author.read(write_failed_capture(tmp_path)) is None

@@ -67,6 +67,23 @@ def test_a_difference_names_the_inputs_that_show_it(project: Project) -> None:
     assert {shown.input for shown in difference.quiet} == {"one"}
 
 
+def test_what_the_checkpoints_lack_and_were_given_is_told(project: Project) -> None:
+    biased = {
+        "parameters": [tensor("model.weight"), tensor("lm_head.bias")],
+        "loading": {"missing_keys": ["lm_head.bias"]},
+    }
+    repaired = [{"folder": "checkpoint", "tied": None, "repaired": "without a.bias: it has other values"}]
+    project.capture(
+        seen={(case, "2.0"): biased for case in ("both.causal-lm.padded", "both.causal-lm.one")},
+        written={"both.causal-lm": {"checkpoints": repaired}},
+    )
+    answer = project.run("both")
+    found = _found(answer, "both.causal-lm")
+    assert found.unwritten == ("lm_head.bias",)
+    assert found.repaired == {"checkpoint": "without a.bias: it has other values"}
+    assert (_found(answer, "both.base").unwritten, _found(answer, "both.base").repaired) == ((), {})
+
+
 def test_what_cannot_be_built_is_a_reason_and_no_failure(project: Project) -> None:
     project.capture(written={"both.base": None})
     answer = project.run()
