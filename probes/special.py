@@ -115,6 +115,7 @@ OVERRIDES = {
     "sam_hq": SAM,
     "sam2": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
     "sam2_video": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
+    "sam2_hiera_det_model": SAM2["backbone_config"],
     "sam2_vision_model": SAM2,
     "vits": {"upsample_initial_channel": 32},
     "qwen2_5_vl": {**MROPE, "vision_config": {"window_size": 32, "fullatt_block_indexes": [1]}},  # a window of pixels
