@@ -23,7 +23,7 @@ MROPE = {"rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]}}
 """Positions of three kinds, which share the half of a head."""
 
 THREE_POSITIONS = (
-    *("glm4v_text", "glm4v_moe_text", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"),
+    *("glm4v_text", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"),
     *("qwen3_vl_moe_text",),
 )
 """Model types with such positions, the sections of which have no default."""
@@ -93,6 +93,7 @@ OVERRIDES = {
         },
         "vq_config": {"codebook_size": 8, "base_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1},
     },
+    "Glm4vMoe_text": {"rope_scaling": {"rope_type": "default", "mrope_section": [1, 1, 2]}},  # half of them turn
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},  # one entry per layer
     "granitemoehybrid": {
         "layer_types": ["mamba", "attention"],
@@ -119,6 +120,7 @@ OVERRIDES = {
     "sam_hq": SAM,
     "sam2": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
     "sam2_video": {"prompt_encoder_config": {"image_size": 64, "patch_size": 16}, "vision_config": SAM2},
+    "sam2_hiera_det_model": SAM2["backbone_config"],
     "sam2_vision_model": SAM2,
     "vits": {"upsample_initial_channel": 32},
     "qwen2_5_vl": {**MROPE, "vision_config": {"window_size": 32, "fullatt_block_indexes": [1]}},  # a window of pixels
