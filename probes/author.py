@@ -29,21 +29,24 @@ PATIENCE = 25
 
 def capture(job, record):
     """Make a checkpoint that the release loads again bit for bit, say what runs on it, and what it cannot show."""
-    ask = job["ask"]
-    made = first_that_works(ask["model_type"], ask["auto_class"], record)
+    model_type, auto_class = job["ask"]["model_type"], job["ask"]["auto_class"]
+    if auto_class == "AutoModelForCausalLM":
+        auto_class = special.DECODERS.get(model_type, auto_class)
+    made = first_that_works(model_type, auto_class, record)
     with record.step("save"):
-        record.facts["checkpoints"] = [saved(made, ask["auto_class"], record.folder, "checkpoint")]
-        record.facts["attention"] = kernels(made, ask["auto_class"], os.path.join(record.folder, "checkpoint"))
-        other = untied(made, ask["auto_class"])
+        record.facts["checkpoints"] = [saved(made, auto_class, record.folder, "checkpoint")]
+        record.facts["attention"] = kernels(made, auto_class, os.path.join(record.folder, "checkpoint"))
+        other = untied(made, auto_class)
         if other:
             record.facts["checkpoints"][0]["tied"] = True
             try:
-                record.facts["checkpoints"].append(saved(other, ask["auto_class"], record.folder, "untied"))
+                record.facts["checkpoints"].append(saved(other, auto_class, record.folder, "untied"))
             except RuntimeError as error:  # the release's own fault is no reason to do without the tied one
                 made["refused"]["untied"] = feed.said(error)
     with record.step("inert"):
         record.facts.update(inert.unseen(made["model"], made["inputs"]))
     record.facts.update(
+        auto_class=auto_class,
         model_class=type(made["model"]).__name__,
         elements=elements(made["model"]),
         shrunk=tiny.flat(made["shrunk"]),
@@ -87,8 +90,8 @@ def attempt(model_type, auto_class, plan, record):
 
 def config_of(model_type, auto_class, plan):
     """A small config of a type's own class, and what was changed in it."""
-    kind, table = transformers.CONFIG_MAPPING[model_type], special.OVERRIDES
-    if model_type in special.PARTS:
+    kind, table = config_class(model_type, auto_class), special.OVERRIDES
+    if model_type in special.PARTS and auto_class not in special.DECODERS.values():
         parts, taken = special.PARTS[model_type], {}
         shrunk = {name: small_part(part, plan, taken) for name, part in parts.items()}
         shrunk = tiny.merged(shrunk, table.get(model_type, {}))
@@ -105,9 +108,17 @@ def config_of(model_type, auto_class, plan):
     return kind(**unshared(shrunk)), shrunk
 
 
+def config_class(model_type, auto_class):
+    """The class of a type's config, or that of a model which is loaded by its own name."""
+    if auto_class in special.DECODERS.values():
+        return getattr(transformers, auto_class).config_class
+    return transformers.CONFIG_MAPPING[model_type]
+
+
 def asks_for_decoder(config, auto_class):
     """Whether the head's own code tells people to set `is_decoder`: without it, it would look at what comes later."""
-    found = getattr(transformers, auto_class)._model_mapping.get(type(config), None)  # noqa: SLF001 - no public way
+    mapping = getattr(getattr(transformers, auto_class), "_model_mapping", {})
+    found = mapping.get(type(config), None)
     kind = found[0] if isinstance(found, (list, tuple)) else found
     return kind is not None and "is_decoder=True" in inspect.getsource(kind.__init__)
 
@@ -151,10 +162,10 @@ def built(config, auto_class, seed):
 
 
 def made_of(config, auto_class):
-    """The model of a config, through the auto class."""
+    """The model of a config, through the auto class or by its own name."""
     config, auto = copy.deepcopy(config), getattr(transformers, auto_class)
     config.architectures = config.architectures or []  # one release iterates over it where a type has two classes
-    return auto.from_config(config)
+    return auto.from_config(config) if hasattr(auto, "from_config") else auto(config)
 
 
 def elements(model):

@@ -155,9 +155,11 @@ PARTS = {
 """Model type → the config classes of the parts without which its own cannot be made."""
 
 FLAT = {"emu3": "text_config", "llama4": "text_config"}
-"""Model type → the part whose values its model reads from the whole config.
+"""Model type → the part whose values its model reads from the whole config."""
 
-Not for Musicgen: no release opens a config of it that anybody has as a causal LM, so a flat one would be a chimera."""
+DECODERS = {"musicgen": "MusicgenForCausalLM", "musicgen_melody": "MusicgenMelodyForCausalLM"}
+"""Model type → its causal LM, which has a config class of its own and is loaded by its name: from the whole's config no
+release makes it."""
 
 FED = {
     "autoformer": ("future_values", "future_time_features"),

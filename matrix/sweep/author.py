@@ -48,6 +48,7 @@ class Authored:
     """One architecture's checkpoints.
 
     Attributes:
+        auto_class: What loads it: the head's Auto class, or the model class itself where that one cannot.
         model_class: The class that was built.
         elements: How many numbers the parameters hold.
         attention: Kernels that the release accepts and that ran.
@@ -56,6 +57,7 @@ class Authored:
         checkpoints: The folders, the one that the config asks for first.
     """
 
+    auto_class: str
     model_class: str
     elements: int
     attention: tuple[str, ...]
@@ -77,6 +79,7 @@ def read(folder: Path) -> Authored | None:
     if facts is None:
         return None
     return Authored(
+        auto_class=facts["auto_class"],
         model_class=facts["model_class"],
         elements=int(facts["elements"]),
         attention=tuple(facts["attention"]),

@@ -49,7 +49,7 @@ def cases(architecture: Architecture, made: Authored, spec: Spec, generate: int 
         Case(
             name=f"{architecture.name}{'' if checkpoint is first else f'-{UNTIED}'}.{one.name}",
             checkpoint=str(checkpoint.folder),
-            auto_class=architecture.auto_class,
+            auto_class=made.auto_class,
             input_ids=one.input_ids,
             attention_mask=one.attention_mask,
             inputs=one.inputs,

@@ -55,6 +55,7 @@ def write_authored(folder: Path, *, untied: bool = False, **facts: Any) -> Path:
     for name in names:
         write_checkpoint(folder / name, name=f"{folder.name}/{name}")
     given: Facts = {
+        "auto_class": "AutoModelForCausalLM",
         "model_class": "TinyForCausalLM",
         "elements": 4,
         "shrunk": {"hidden_size": 4},
